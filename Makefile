@@ -1,0 +1,57 @@
+# Everything from nothing but Python 3.11 or newer: `make demo`, or `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXAMPLE := examples/slimneck
+GENERATED := $(wildcard examples/*/tf.py) $(wildcard tests/*/golden/*.py)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format zoo bench clean
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) $(EXAMPLE)/slimneck.safetensors ## Generate, pour and verify the slim-neck example
+	$(BIN)/kerascribe generate $(EXAMPLE)/slimneck.rules
+	$(BIN)/kerascribe pour $(EXAMPLE)/slimneck.rules
+	$(BIN)/kerascribe verify $(EXAMPLE)/slimneck.rules
+
+test: $(READY) ## All tests but the zoo
+	$(BIN)/python -m pytest -n auto -m "not zoo"
+
+check: $(READY) ## Style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(if $(GENERATED),$(BIN)/ruff check --isolated $(GENERATED))
+	$(if $(GENERATED),$(BIN)/ruff format --isolated --check $(GENERATED))
+	$(BIN)/mypy
+
+format: $(READY) ## Let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+zoo: $(READY) ## Real networks: parity, saving, transposes; minutes
+	$(BIN)/python -m pytest -m zoo
+	$(BIN)/python -m scripts.zoo
+
+bench: $(READY) ## Speed, as ratios within one run
+	$(BIN)/python -m scripts.bench
+
+clean: ## Remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# Random, seeded weights: the example ships none.
+$(EXAMPLE)/slimneck.safetensors: $(EXAMPLE)/make_weights.py $(EXAMPLE)/model.py | $(READY)
+	$(BIN)/python $(EXAMPLE)/make_weights.py
+
+# Installed again whenever the dependencies may have changed; an editable install follows the source by itself.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kerascribe needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	@touch $(READY)

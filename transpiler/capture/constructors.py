@@ -1,0 +1,92 @@
+"""How every module was built: the constructor arguments, seen while the user's factory runs.
+
+>>> with recording() as log:
+...     model = SlimNeck(nc=80)
+>>> log.of(model.stem).arguments
+{'c1': 3, 'c2': 32, 'k': 6, 's': 2, 'p': 2, 'g': 1, 'act': True}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from transpiler.lowered import Basic, Constructor, Opaque
+
+_MAX_ITEMS = 64
+_active: list[ConstructorLog] = []
+
+
+class ConstructorLog:
+    """The arguments of every module built inside one `recording()`."""
+
+    def __init__(self) -> None:
+        self._calls: WeakKeyDictionary[nn.Module, tuple[tuple[Basic | Opaque, ...], dict[str, Basic | Opaque]]] = (
+            WeakKeyDictionary()
+        )
+
+    def add(self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Remember what `module` was built with, simplified at once: lists may change later."""
+        simple = tuple(simplify(value) for value in args), {key: simplify(value) for key, value in kwargs.items()}
+        self._calls[module] = simple
+
+    def of(self, module: nn.Module) -> Constructor | None:
+        """The constructor call of `module`, bound to the signature of its class; None if it was not seen."""
+        call = self._calls.get(module)
+        if call is None:
+            return None
+        args, kwargs = call
+        signature = inspect.signature(type(module).__init__)
+        try:
+            bound = signature.bind(None, *args, **kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        names = list(signature.parameters)[1:]
+        defaults = {
+            name: simplify(signature.parameters[name].default)
+            for name in names
+            if signature.parameters[name].default is not inspect.Parameter.empty
+        }
+        arguments = {name: simplify(bound.arguments[name]) for name in names if name in bound.arguments}
+        return Constructor(arguments, defaults, len(args))
+
+
+def simplify(value: object) -> Basic | Opaque:
+    """Basic values as they are (tuples and lists of them too, copied); anything else becomes its description."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list) and len(value) <= _MAX_ITEMS:
+        items = [simplify(item) for item in value]
+        if not any(isinstance(item, Opaque) for item in items):
+            return tuple(items) if isinstance(value, tuple) else items  # type: ignore[arg-type]
+    name = getattr(value, "__qualname__", None) or type(value).__qualname__
+    return Opaque(str(name))
+
+
+def _recording_new(cls: type[nn.Module], *args: Any, **kwargs: Any) -> nn.Module:
+    module = object.__new__(cls)
+    for log in _active:
+        log.add(module, args, kwargs)
+    return module
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[ConstructorLog]:
+    """Record the constructor arguments of every `nn.Module` built inside the block.
+
+    `nn.Module.__new__` stays in place afterwards as a pass-through: once a class had its own `__new__`, CPython's
+    `object.__new__` refuses constructor arguments if it is deleted again.
+    """
+    log = ConstructorLog()
+    nn.Module.__new__ = _recording_new  # type: ignore[method-assign, assignment]
+    _active.append(log)
+    try:
+        yield log
+    finally:
+        _active.remove(log)

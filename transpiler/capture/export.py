@@ -1,0 +1,281 @@
+"""Capture: run `torch.export` once and record the module calls around the graph's nodes.
+
+Source: https://docs.pytorch.org/docs/stable/export.html (non-strict export). Hooks run on fake tensors whose graph node
+is known, so a module's true inputs and outputs, their order and their names are seen, and so are the modules that leave
+no node in eval mode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_proxy_slot
+from torch.utils import _pytree as pytree
+
+from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
+from transpiler.errors import Diagnostic, ModelError
+from transpiler.lowered import Constructor
+
+_INTERNAL = ("/torch/nn/modules/module.py", "/torch/fx/", "/torch/export/", "/torch/_export/", "/torch/_", "/torch/utils/")
+
+
+def capture(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    dynamic: Mapping[str, tuple[bool, ...]] | None = None,
+    constructors: ConstructorLog | None = None,
+) -> Trace:
+    """Trace `model` on example inputs.
+
+    Args:
+        model: put into eval mode while it is traced, and back afterwards.
+        args: example inputs, batch first; a batch of 1 is repeated to 2, because export specialises size 1.
+        kwargs: further inputs by name.
+        dynamic: for each input by name, which dimensions are dynamic; the first one by default.
+        constructors: what was recorded while the model was built.
+
+    Raises:
+        ModelError: `torch.export` refuses the model.
+    """
+    kwargs = dict(kwargs or {})
+    args, kwargs = _repeat_batch(args, kwargs)
+    recorder = _Recorder(model)
+    was_training = {name: module.training for name, module in model.named_modules()}
+    model.eval()
+    try:
+        with recorder.hooked(), _quiet(), torch.no_grad():
+            exported = torch.export.export(
+                model, args, kwargs, strict=False, dynamic_shapes=_dynamic_shapes(model, args, kwargs, dynamic or {})
+            )
+    except Exception as error:  # whatever the model's own code raises
+        raise ModelError(_export_failure(model, recorder, error)) from error
+    finally:
+        for name, module in model.named_modules():
+            module.training = was_training[name]
+    calls = recorder.finished()
+    return Trace(
+        model=model,
+        exported=exported,
+        calls=calls,
+        nodes=recorder.node_names(),
+        paths=recorder.paths,
+        constructors=_constructors(model, constructors),
+        input_names=_input_names(model, args, kwargs),
+    )
+
+
+def _repeat_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.dim()]
+    if not tensors or any(tensor.shape[0] != 1 for tensor in tensors):
+        return args, kwargs
+    repeated = [
+        leaf.repeat(2, *[1] * (leaf.dim() - 1)) if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
+        for leaf in leaves
+    ]
+    new_args, new_kwargs = pytree.tree_unflatten(repeated, spec)
+    return tuple(new_args), dict(new_kwargs)
+
+
+def _dynamic_shapes(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic: Mapping[str, tuple[bool, ...]]
+) -> Any:
+    auto, static = torch.export.Dim.AUTO, torch.export.Dim.STATIC
+
+    def spec(tensor: Any, flags: tuple[bool, ...] | None) -> Any:
+        if not isinstance(tensor, torch.Tensor):
+            return None
+        chosen = flags or tuple(axis == 0 for axis in range(tensor.dim()))
+        return {axis: auto if flag else static for axis, flag in enumerate(chosen)}
+
+    bound = inspect.signature(model.forward).bind(*args, **kwargs)
+    return {
+        name: pytree.tree_map(lambda leaf, flags=dynamic.get(name): spec(leaf, flags), value)
+        for name, value in bound.arguments.items()
+    }
+
+
+def _input_names(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    bound = inspect.signature(model.forward).bind(*args, **kwargs)
+    names = []
+    for name, value in bound.arguments.items():
+        leaves = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+        plain = isinstance(value, torch.Tensor)
+        names += [name if plain else f"{name}_{index}" for index in range(len(leaves))]
+    return tuple(names)
+
+
+def _constructors(model: nn.Module, log: ConstructorLog | None) -> dict[str, Constructor]:
+    if log is None:
+        return {}
+    found = ((path, log.of(module)) for path, module in model.named_modules())
+    return {path: constructor for path, constructor in found if constructor is not None}
+
+
+class _Recorder:
+    """Forward hooks on every module; keeps the stack of calls under way."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.paths = {id(module): path for path, module in model.named_modules()}
+        self._stack: list[int] = []
+        self._calls: list[dict[str, Any]] = []
+        self._nodes: list[torch.fx.Node] = []
+        self._graph: torch.fx.Graph | None = None
+
+    @contextlib.contextmanager
+    def hooked(self) -> Iterator[None]:
+        handles = []
+        for module in self.model.modules():
+            handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+            handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def innermost_path(self) -> str:
+        """The module whose forward was under way when tracing stopped."""
+        return str(self._calls[self._stack[-1]]["path"]) if self._stack else ""
+
+    def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        mode = get_innermost_proxy_mode()
+        if mode is None:
+            return
+        if self._graph is not mode.tracer.graph:  # export may run the model more than once: the last run counts
+            self._graph = mode.tracer.graph
+            self._stack, self._calls, self._nodes = [], [], []
+        self._see_nodes()
+        index = len(self._calls)
+        self._calls.append(
+            {
+                "index": index,
+                "parent": self._stack[-1] if self._stack else None,
+                "path": self.paths[id(module)],
+                "module": module,
+                "arguments": _bind(module, self._references(args), self._references(kwargs)),
+                "output": None,
+                "source": _caller(),
+                "begin": len(self._nodes),
+                "end": len(self._nodes),
+            }
+        )
+        self._stack.append(index)
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        if get_innermost_proxy_mode() is None:
+            return
+        self._see_nodes()
+        call = self._calls[self._stack.pop()]
+        call["output"], call["end"] = self._references(output), len(self._nodes)
+
+    def _see_nodes(self) -> None:
+        """Append the nodes that appeared since the last call began or ended."""
+        if self._graph is None:
+            return
+        new: list[torch.fx.Node] = []
+        for node in reversed(self._graph.nodes):
+            if self._nodes and node is self._nodes[-1]:
+                break
+            new.append(node)
+        self._nodes += reversed(new)
+
+    def _references(self, tree: Any) -> Any:
+        tracer = get_innermost_proxy_mode().tracer  # type: ignore[union-attr]
+
+        def reference(leaf: Any) -> Any:
+            if not isinstance(leaf, torch.Tensor):
+                return leaf
+            proxy = get_proxy_slot(leaf, tracer, None)
+            return leaf if proxy is None else _LiveNode(getattr(proxy, "proxy", proxy).node)
+
+        return _map_tree(reference, tree)
+
+    def finished(self) -> tuple[ModuleCall, ...]:
+        """The calls, with the names that the graph's nodes have now: export renames its placeholders at the end."""
+
+        def name(leaf: Any) -> Any:
+            return NodeRef(leaf.node.name) if isinstance(leaf, _LiveNode) else leaf
+
+        named = ("arguments", "output")
+        return tuple(
+            ModuleCall(**call | {key: _map_tree(name, call[key]) for key in named}) for call in self._calls
+        )
+
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self._nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveNode:
+    """A node of a graph whose names are not final yet."""
+
+    node: torch.fx.Node
+
+
+def _map_tree(function: Any, tree: Any) -> Any:
+    """Like `tree_map`, but data classes and other mappings (model outputs) become plain dicts."""
+    if isinstance(tree, list):
+        return [_map_tree(function, item) for item in tree]
+    if isinstance(tree, tuple):
+        return tuple(_map_tree(function, item) for item in tree)
+    if isinstance(tree, Mapping):
+        return {key: _map_tree(function, item) for key, item in tree.items()}
+    if is_dataclass(tree) and not isinstance(tree, type | _LiveNode | NodeRef):
+        return {field.name: _map_tree(function, getattr(tree, field.name)) for field in fields(tree)}
+    return function(tree)
+
+
+def _bind(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
+    try:
+        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {f"x{index}": value for index, value in enumerate(args)} | dict(kwargs)
+    return dict(bound.arguments)
+
+
+def _caller() -> SourceFrame | None:
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not any(part in name for part in _INTERNAL) and name != __file__:
+            return SourceFrame(name, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Export warns about hooks and shapes that we handle; the user has nothing to do about either."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _export_failure(model: nn.Module, recorder: _Recorder, error: Exception) -> Diagnostic:
+    path = recorder.innermost_path()
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return Diagnostic(
+        f"torch.export cannot trace {type(model).__name__}: {type(error).__name__}: {lines[0] if lines else ''}",
+        where=path or type(model).__name__,
+        excerpt="\n".join(lines[1:8]),
+        hint="kerascribe needs one graph for every input: replace control flow that depends on tensor values",
+    )

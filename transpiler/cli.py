@@ -1,0 +1,143 @@
+"""The command line: every command is a few calls, every expected failure one clear message.
+
+Exit codes: 0 done; 1 `verify` found a difference, or `generate --check` a file that is out of date; 2 something that
+the user must mend; 70 a mistake of ours. Torch and Keras are imported by what needs them, when it needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from transpiler.commands import check_file, is_current, pour_checkpoint, verify_port, write_port
+from transpiler.errors import KerascribeError
+from transpiler.explain import show_stage
+from transpiler.rule_listing import describe_rules, explain_rule
+from transpiler.session import load_project
+
+DIFFERS = 1
+USER_MUST_ACT = 2
+OUR_MISTAKE = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Stage(StrEnum):
+    """What `explain` can show."""
+
+    LIFT = "lift"
+    MATCH = "match"
+    LAYOUT = "layout"
+    OUTLINE = "outline"
+
+
+Rules = Annotated[Path, typer.Argument(metavar="RULES", help="The rules file, with a model block.", show_default=False)]
+
+app = typer.Typer(
+    name="kerascribe",
+    help="Write the Keras source code of a PyTorch model, pour its weights, prove that both compute the same.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(help="Check, list and explain rules.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+
+
+@app.command()
+def generate(
+    rules: Rules,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the files are out of date.")] = False,  # noqa: FBT002
+) -> None:
+    """Write tf.py and its weight plan beside the rules file."""
+    if not check:
+        _say(*(f"wrote {path}" for path in write_port(rules)))
+    elif not is_current(rules):
+        _say(f"out of date: run kerascribe generate {rules}")
+        raise typer.Exit(DIFFERS)
+
+
+@app.command()
+def pour(rules: Rules) -> None:
+    """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras."""
+    poured = pour_checkpoint(rules)
+    _say(*poured.notes, *(f"wrote {path}" for path in poured.written))
+
+
+@app.command()
+def verify(
+    rules: Rules,
+    tolerance: Annotated[float, typer.Option(help="Largest relative error that counts as the same.")] = 1e-5,
+    seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 0,
+) -> None:
+    """Run both models on the same random inputs; exit 1 if their outputs differ."""
+    verdict = verify_port(rules, tolerance, seed)
+    Console().print(verdict.report.table(tolerance))
+    if not verdict.report.ok(tolerance):
+        _say(str(verdict.divergence or "no module's output differs by itself: look at what stands between them"))
+        raise typer.Exit(DIFFERS)
+
+
+@app.command()
+def explain(
+    rules: Rules, stage: Annotated[Stage, typer.Option(help="The stage whose result is shown.")] = Stage.LAYOUT
+) -> None:
+    """Print what a stage made of the model."""
+    _say(show_stage(load_project(rules), stage.value))
+
+
+@rules_app.command("check")
+def check_rules(rules: Rules) -> None:
+    """Check a rules file, with or without a model block, and everything that it uses."""
+    _say(f"{rules}: {check_file(rules)} rules, no problem")
+
+
+@rules_app.command("list")
+def list_rules(rules: Annotated[Path | None, typer.Argument(metavar="[RULES]", show_default=False)] = None) -> None:
+    """List the rules in force, highest priority first; without a file, those that ship with kerascribe."""
+    _say(describe_rules(rules))
+
+
+@rules_app.command("explain")
+def explain_rules(
+    name: Annotated[str, typer.Argument(help="A module class or an operator: torch.nn.Conv2d, aten.cat.")],
+    rules: Annotated[Path | None, typer.Argument(metavar="[RULES]", show_default=False)] = None,
+) -> None:
+    """Show the rules for one class or operator, the one that is tried first at the top."""
+    _say(explain_rule(name, rules))
+
+
+def main() -> None:
+    """Run the command line; never shows a traceback unless KERASCRIBE_DEBUG is set."""
+    try:
+        app()
+    except KerascribeError as error:
+        _fail(str(error), USER_MUST_ACT)
+    except OSError as error:
+        _fail(_describe(error), USER_MUST_ACT)
+    except Exception as error:
+        if os.environ.get("KERASCRIBE_DEBUG"):
+            raise
+        lines = (
+            f"kerascribe failed, which is a mistake of ours: {type(error).__name__}: {error}",
+            "  please report it, with what KERASCRIBE_DEBUG=1 shows",
+        )
+        _fail("\n".join(lines), OUR_MISTAKE)
+
+
+def _describe(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(code)

@@ -1,0 +1,85 @@
+"""Checks rules before they are used: everything at once, nothing run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+
+from transpiler.errors import Diagnostic
+from transpiler.language.keras_checks import check_calls, check_chain, check_targets
+from transpiler.language.loader import pack_file
+from transpiler.language.name_checks import (
+    check_calls_clause,
+    check_entry,
+    check_names,
+    check_view,
+    rule_expressions,
+    target_expressions,
+)
+from transpiler.language.problems import Problem, diagnose_all
+from transpiler.language.reachability import unreachable
+from transpiler.language.syntax import Emit, ModelDeclaration, ModuleRule, OperatorRule, RuleBook, View
+from transpiler.language.torch_checks import check_class, check_operator, visible_names
+from transpiler.resources import pack_names
+
+STYLE = ("prefix", "package", "keep_unused")
+"""Keys of `style`; `rename.Conv = "BaseConv"` names one class."""
+
+
+def check(book: RuleBook, files: Collection[str] | None = None) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with the rules, in the order of files and lines; () if nothing is.
+
+    >>> check(load_rules(Path("slimneck.rules")))  # doctest: +SKIP
+    (Diagnostic(message="unknown argument 'stride' of keras.layers.Conv2D", where='slimneck.rules:12:17', …),)
+
+    Imports torch if there is a rule to check. Classes of modules that are not loaded are not looked into.
+
+    Args:
+        book: all rules in force.
+        files: which files' rules to check; all but the shipped packs, which their own tests check, if not given.
+    """
+    texts = dict(book.texts)
+    chosen = set(texts) - {pack_file(name) for name in pack_names()} if files is None else set(files)
+    return diagnose_all(_problems(book, texts, chosen), texts)
+
+
+def _problems(book: RuleBook, texts: Mapping[str, str], chosen: set[str]) -> Iterator[Problem]:
+    if book.model is not None and book.model.position.file in chosen:
+        yield from _check_model(book.model)
+    module_rules = [rule for rule in book.module_rules if rule.position.file in chosen]
+    operator_rules = [rule for rule in book.operator_rules if rule.position.file in chosen]
+    for module_rule in module_rules:
+        yield from check_class(module_rule)
+        yield from _check_rule(module_rule, texts)
+    for operator_rule in operator_rules:
+        yield from check_operator(operator_rule)
+        yield from _check_rule(operator_rule, texts)
+    yield from unreachable(module_rules, operator_rules)
+
+
+def _check_rule(rule: ModuleRule | OperatorRule, texts: Mapping[str, str]) -> Iterator[Problem]:
+    text = texts.get(rule.position.file, "")
+    known = visible_names(rule)
+    for expr in rule_expressions(rule):
+        yield from check_names(expr, known)
+    for expr in target_expressions(rule.target):
+        yield from check_calls(expr, text)
+    if isinstance(rule.target, Emit):
+        yield from check_chain(rule.target)
+        yield from check_targets(rule.target, rule.weights, text)
+    if isinstance(rule.target, View):
+        yield from check_view(rule.target, rule.position)
+    for entry in rule.weights:
+        yield from check_entry(entry)
+    if isinstance(rule, ModuleRule) and rule.calls is not None:
+        yield from check_calls_clause(rule.calls, known)
+
+
+def _check_model(model: ModelDeclaration) -> Iterator[Problem]:
+    for _, value in (*model.arguments, *model.style):
+        yield from check_names(value, ())
+    for key, value in model.style:
+        if key not in STYLE and not key.startswith("rename."):
+            near = difflib.get_close_matches(key, STYLE, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(STYLE)}, rename.<class>"
+            yield Problem(f"unknown style '{key}'", value.position, hint)

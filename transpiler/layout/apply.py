@@ -1,0 +1,182 @@
+"""One rule applied to one call: operands in order, code emitted, weights planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transpiler import code as out
+from transpiler.errors import InternalError
+from transpiler.language import syntax as rule
+from transpiler.language.expressions import Scope, dotted_name, evaluate, walk
+from transpiler.layout import operands as order
+from transpiler.layout import views
+from transpiler.layout.body import BodyBuilder, Tensor
+from transpiler.layout.emission import Emitter
+from transpiler.layout.operands import Operand, Ordered
+from transpiler.layout.pouring import permutable_letters
+from transpiler.lift.program import SymbolicSize, Value
+from transpiler.match.scopes import TENSOR_FUNCTIONS, attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A rule with what its names stand for in one call."""
+
+    rule: rule.ModuleRule | rule.OperatorRule
+    names: Any
+    """Values of the rule's names for expressions: settings, attributes, operands as guards see them."""
+    operands: Mapping[str, Operand]
+    sizes: Mapping[str, Any]
+    """Arguments that are known only when the model runs but are no tensors: dynamic sizes."""
+    results: tuple[Value, ...]
+
+    @property
+    def shapes(self) -> tuple[tuple[Any, ...], ...]:
+        """torch's shapes of the results."""
+        return tuple(value.shape for value in self.results)
+
+    def scope(self, functions: Mapping[str, Callable[..., object]] | None = None) -> Scope:
+        """What the rule's expressions see; `functions` are those that depend on the layout."""
+        return Scope(self.names, {**TENSOR_FUNCTIONS, **(functions or {})}, attribute)
+
+
+def is_layer(target: rule.Target) -> bool:
+    """Whether the target is built once and called: a Keras layer, a chain of them, or a helper class."""
+    if isinstance(target, rule.Helper):
+        return (dotted_name(target.call.function) or "")[:1].isupper()
+    return isinstance(target, rule.Emit) and all(_is_layer_call(link) for link in target.chain)
+
+
+def _is_layer_call(expr: rule.Expr) -> bool:
+    if not isinstance(expr, rule.Call):
+        return False
+    name = dotted_name(expr.function) or ""
+    return name.startswith("keras.layers.") or ("." not in name and name[:1].isupper())
+
+
+def ordered(body: BodyBuilder, application: Application) -> Ordered:
+    """Bring the operands into the order that the rule asks for."""
+    applied = application.rule
+    operands, shapes = application.operands, application.shapes
+    if applied.pointwise and order.flat(operands):
+        return order.pointwise(body, operands, shapes)
+    asked = _axis_calls(applied.target)
+    if asked and order.flat(operands):
+        dims = _dims(asked, application, len(order.flat(operands)[0].layout.dims))
+        single = any(dotted_name(call.function) == "axis" for call in asked)
+        return order.along_axes(body, operands, dims, single, shapes)
+    if applied.reads or applied.writes:
+        return order.by_patterns(
+            body, operands, applied.reads, applied.writes, shapes, permutable_letters(applied.weights)
+        )
+    return order.as_in_torch(body, operands, shapes)
+
+
+def _axis_calls(target: rule.Target) -> list[rule.Call]:
+    chain = target.chain if isinstance(target, rule.Emit) else ()
+    if isinstance(target, rule.Helper):
+        chain = (target.call,)
+    return [
+        part
+        for link in chain
+        for part in walk(link)
+        if isinstance(part, rule.Call) and dotted_name(part.function) in {"axis", "axes"}
+    ]
+
+
+def _dims(calls: Sequence[rule.Call], application: Application, rank: int) -> list[int]:
+    scope = application.scope()
+    dims: list[int] = []
+    for call in calls:
+        value = evaluate(call.arguments[0], scope) if call.arguments else None
+        given = range(rank) if value is None or value in ([], ()) else value if isinstance(value, tuple | list) else [value]
+        dims += [dim for dim in given if isinstance(dim, int)]
+    return list(dict.fromkeys(dims))
+
+
+def links(target: rule.Target) -> tuple[rule.Call, ...]:
+    """The layers of a chain."""
+    if isinstance(target, rule.Helper):
+        return (target.call,)
+    if isinstance(target, rule.Emit):
+        return tuple(link for link in target.chain if isinstance(link, rule.Call))
+    return ()
+
+
+def constructors(body: BodyBuilder, application: Application, operands: Ordered) -> tuple[out.Call, ...]:
+    """The constructor of each layer of the rule's target."""
+    emitter = Emitter(body, {}, application.sizes, application.scope(operands.functions))
+    return tuple(_named_helper(emitter.call(link)) for link in links(application.rule.target))
+
+
+def expression(body: BodyBuilder, application: Application, operands: Ordered) -> out.Code:
+    """The code of a target that is an expression or a helper function."""
+    emitter = Emitter(body, operands.codes, application.sizes, application.scope(operands.functions))
+    target = application.rule.target
+    if isinstance(target, rule.Helper):
+        return _named_helper(emitter.call(target.call))
+    if isinstance(target, rule.Emit) and len(target.chain) == 1:
+        return emitter.code(target.chain[0])
+    raise InternalError(f"{application.rule.position}: this target cannot be emitted")
+
+
+def _named_helper(call: out.Call) -> out.Call:
+    """Helper names are bare in rules and qualified in code, so that render knows which text to emit."""
+    function = call.function
+    if isinstance(function, out.Function) and "." not in function.name:
+        return out.Call(out.Function(f"helpers.{function.name}"), call.arguments, call.keywords)
+    return call
+
+
+# ── views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def view(body: BodyBuilder, application: Application, target: rule.View) -> tuple[Tensor, ...]:
+    """Apply a `view` target to the first operand."""
+    tensors = order.flat(application.operands)
+    tensor = tensors[0]
+    scope = application.scope()
+    if target.pattern is not None:
+        sizes = {name: evaluate(value, scope) for name, value in target.sizes}
+        numbers = {name: size for name, size in sizes.items() if isinstance(size, int)}
+        return (views.rearranged(tensor, target.pattern, numbers),)
+    arguments = [_argument(expr, application, scope) for expr in target.arguments]
+    rank = len(tensor.layout.dims)
+    results = application.results
+    match target.verb:
+        case "identity":
+            return (tensor,)
+        case "reshape":
+            return (views.reshaped(body, tensor, results[0].shape),)
+        case "expand":
+            return (views.expanded(tensor, results[0].shape),)
+        case "permute":
+            (dims,) = arguments
+            return (views.permuted(tensor, [int(dim) for dim in dims]),)
+        case "transpose":
+            first, second = (int(dim) % rank for dim in arguments) if rank else (0, 0)
+            swapped = list(range(rank))
+            if rank:
+                swapped[first], swapped[second] = second, first
+            return (views.permuted(tensor, swapped),)
+        case "select":
+            return (views.selected(body, tensor, int(arguments[0]), int(arguments[1])),)
+        case "slice":
+            dim, start, stop, step = (*arguments, *(0, None, None, 1)[len(arguments) :])
+            return (views.sliced(body, tensor, dim, start, stop, step, results[0].shape[dim % rank]),)
+        case "split":
+            dim = int(arguments[0])
+            return views.pieces(body, tensor, dim, [value.shape[dim % rank] for value in results])
+        case "unbind":
+            return views.unbound(body, tensor, int(arguments[0]) if arguments else 0)
+        case _:
+            raise InternalError(f"{application.rule.position}: unknown view {target.verb}")
+
+
+def _argument(expr: rule.Expr, application: Application, scope: Scope) -> Any:
+    """A view's argument: a plain value, or a dynamic size."""
+    if isinstance(expr, rule.Name) and isinstance(application.sizes.get(expr.id), SymbolicSize):
+        return application.sizes[expr.id]
+    return evaluate(expr, scope)

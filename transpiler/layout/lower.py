@@ -1,0 +1,450 @@
+"""Layout: a forward pass over the matched program that gives every value a physical order and every call its code.
+
+Orders flow from the inputs; a transpose appears only where an operator must read an order that its operand does not
+have. Each module call becomes a `Body`; weights are declared in the order in which they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from transpiler import code as out
+from transpiler.code import Call, Code, Function, Index, Literal, Ref
+from transpiler.code import Member as MemberCode
+from transpiler.errors import Diagnostic, InternalError, KerascribeError, ModelError, RulesError
+from transpiler.language import syntax as rule
+from transpiler.language import signatures
+from transpiler.language.expressions import evaluate
+from transpiler.layout import apply
+from transpiler.layout.apply import Application
+from transpiler.layout.axes import Layout
+from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
+from transpiler.layout.dataflow import made_values, read_values
+from transpiler.layout.emission import Emitter
+from transpiler.layout.names import atom_letters, attribute_name, side
+from transpiler.layout.pouring import poured
+from transpiler.layout.sequential import as_sequential
+from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
+from transpiler.lowered import (
+    Argument,
+    BlockAttribute,
+    Body,
+    LayerAttribute,
+    Member,
+    SequentialAttribute,
+)
+from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
+from transpiler.match.scopes import ModuleNames, operator_scope
+from transpiler.weights.plan import Dropped, PlanEntry
+
+
+class BlockLowering:
+    """Lowers one module call: its statements in order, each value's tensor by the value's number."""
+
+    def __init__(self, block: Block, keep_unused: bool) -> None:
+        self.block = block
+        self.body = BodyBuilder(block.path)
+        self.env: dict[int, Tensor] = {}
+        self.plan: list[PlanEntry] = []
+        self.dropped: list[Dropped] = []
+        self.keep_unused = keep_unused
+        self._members: dict[tuple[str, object], MemberCode] = {}
+        self._children: dict[str, list[tuple[MemberCode, BlockAttribute | SequentialAttribute]]] = {}
+        self._counts: dict[str, int] = {}
+
+    # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tensor(self, value: Value) -> Tensor:
+        """The tensor that holds a value here; parameters and buffers are there from the start."""
+        if value.id not in self.env:
+            if not isinstance(value, Stored):
+                raise InternalError(f"{self.block.path}: value {value.id} is not in scope")
+            self.env[value.id] = unpoured(value)
+        return self.env[value.id]
+
+    def bind(self, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:
+        """Give values their tensors."""
+        for value, tensor in zip(values, tensors, strict=False):
+            self.env[value.id] = tensor
+
+    # ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, statements: Iterable[MatchedStatement]) -> None:
+        """Lower all statements.
+
+        Raises:
+            ModelError: with the module path and the torch line.
+        """
+        for statement in statements:
+            self.body.line = Line(statement.call.source, statement.call.names)
+            try:
+                self._statement(statement)
+            except RulesError:
+                raise
+            except KerascribeError as error:
+                raise self._placed(error, statement) from error
+
+    def _placed(self, error: KerascribeError, statement: MatchedStatement) -> KerascribeError:
+        if any(problem.where for problem in error.diagnostics):
+            return error
+        what = statement.call.name if isinstance(statement.call, OpCall) else statement.call.block.cls.name
+        path = self.block.path or "the model"
+        where = f"{path}, {self.block.cls.name} ({statement.call.source})" if statement.call.source else path
+        return ModelError([replace(problem, where=f"{where}, {what}") for problem in error.diagnostics])
+
+    def _statement(self, statement: MatchedStatement) -> None:
+        match statement:
+            case MatchedOp():
+                self._operator(statement)
+            case MatchedLayer():
+                self._module(statement)
+            case MatchedBlock():
+                self._block(statement)
+
+    # ── operators ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _operator(self, statement: MatchedOp) -> None:
+        applied, bindings = statement.rule, statement.bindings
+        stored = {entry.source: bindings[entry.source] for entry in applied.weights if bindings[entry.source] is not None}
+        layer = apply.is_layer(applied.target)
+        operands, sizes = self._split(bindings, without=set(stored) if layer else set())
+        application = Application(applied, operator_scope(bindings).names, operands, sizes, statement.call.results)
+        if isinstance(applied.target, rule.View):
+            self.bind(statement.call.results, apply.view(self.body, application, applied.target))
+            return
+        ordered = apply.ordered(self.body, application)
+        results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
+        if not layer:
+            code = apply.expression(self.body, application, ordered)
+            self.bind(application.results, self.body.emit_many(code, results))
+            return
+        name = statement.call.name.split(".")[1]
+        key = tuple(sorted((source, tensor.id) for source, tensor in stored.items()))
+        member = self._layer(name, None, application, ordered, stored, key)
+        code = Call(member, tuple(ordered.codes.values()))
+        self.bind(application.results, self.body.emit_many(code, results))
+
+    def _split(self, bindings: Mapping[str, Any], without: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Tensor operands and dynamic sizes among a rule's bindings."""
+        operands: dict[str, Any] = {}
+        sizes: dict[str, Any] = {}
+        for name, value in bindings.items():
+            if name in without:
+                continue
+            if isinstance(value, Value):
+                operands[name] = self.tensor(value)
+            elif isinstance(value, list) and value and all(isinstance(item, Value) for item in value):
+                operands[name] = [self.tensor(item) for item in value]
+            elif isinstance(value, SymbolicSize) or (
+                isinstance(value, list) and any(isinstance(item, SymbolicSize) for item in value)
+            ):
+                sizes[name] = value
+        return operands, sizes
+
+    # ── modules that a rule serves ─────────────────────────────────────────────────────────────────────────────────
+
+    def _module(self, statement: MatchedLayer) -> None:
+        block, applied = statement.call.block, statement.rule
+        results = output_values(statement.call.results)
+        operands: dict[str, Any] = {}
+        for argument in block.arguments:
+            tensors = [self.tensor(value) for value in argument.values]
+            operands[argument.name] = tensors if argument.is_list else tensors[0]
+        if isinstance(applied.target, rule.Nothing):
+            self.bind(results[:1], [next(iter(operands.values()))])
+            self._drop_all(block, applied)
+            return
+        renamed = _operands_as_read(applied, operands)
+        application = Application(applied, ModuleNames(block), renamed, {}, results)
+        if isinstance(applied.target, rule.View):
+            self.bind(results, apply.view(self.body, application, applied.target))
+            return
+        ordered = apply.ordered(self.body, application)
+        laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
+        if not apply.is_layer(applied.target):
+            code = apply.expression(self.body, application, ordered)
+            self.bind(results, self.body.emit_many(code, laid))
+            return
+        stored = self._module_weights(block, applied)
+        member = self._layer(*self._place(block.path), application, ordered, stored, block.path)
+        self._drop_all(block, applied)
+        code = self._call(member, applied, application, ordered)
+        self.bind(results, self.body.emit_many(code, laid))
+
+    def _call(
+        self, member: MemberCode, applied: rule.ModuleRule, application: Application, ordered: apply.Ordered
+    ) -> Code:
+        if applied.calls is None:
+            return Call(member, tuple(ordered.codes.values()))
+        codes = dict(ordered.codes) | dict(zip(applied.calls.parameters, ordered.codes.values(), strict=False))
+        emitter = Emitter(self.body, codes, application.sizes, application.scope(ordered.functions))
+        call = applied.calls.call
+        assert isinstance(call, rule.Call)
+        return Call(
+            member,
+            tuple(emitter.code(argument) for argument in call.arguments),
+            tuple((key, emitter.code(value)) for key, value in call.keywords),
+        )
+
+    def _module_weights(self, block: Block, applied: rule.ModuleRule) -> dict[str, Stored]:
+        """The tensors that the rule's weight entries name; those that are None are left out."""
+        found: dict[str, Stored] = {}
+        for entry in applied.weights:
+            owner: Any = block.module
+            for part in entry.source.split("."):
+                owner = getattr(owner, part, None)
+            if owner is None:
+                continue
+            key = f"{block.path}.{entry.source}" if block.path else entry.source
+            trainable = isinstance(owner, nn.Parameter) and owner.requires_grad
+            dtype = str(owner.dtype).removeprefix("torch.")
+            found[entry.source] = Stored(-1, tuple(owner.shape), dtype, key, True, trainable, owner)
+        return found
+
+    def _drop_all(self, block: Block, applied: rule.ModuleRule) -> None:
+        """Tensors of the module that the rule drops; those that it forgets are an error.
+
+        Raises:
+            ModelError: a parameter or buffer that the rule neither pours nor drops.
+        """
+        used = {entry.source for entry in applied.weights}
+        reasons = {drop.name: drop.reason for drop in applied.drops}
+        prefix = f"{block.path}." if block.path else ""
+        forgotten = []
+        for name in block.module.state_dict():
+            if name in reasons:
+                self.dropped.append(Dropped(prefix + name, reasons[name]))
+            elif name not in used:
+                forgotten.append(name)
+        if forgotten:
+            raise ModelError(
+                Diagnostic(
+                    f"the rule for {applied.cls} neither pours nor drops {', '.join(forgotten)}",
+                    where=str(applied.position),
+                    hint="add an entry to its weights { … }, or `drop NAME \"reason\"`",
+                )
+            )
+
+    # ── layers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _layer(
+        self,
+        name: str,
+        index_of: str | None,
+        application: Application,
+        ordered: apply.Ordered,
+        stored: Mapping[str, Stored],
+        key: object,
+    ) -> MemberCode:
+        """Declare the layer of a rule; the same module called again is the same member."""
+        calls = apply.constructors(self.body, application, ordered)
+        constructor = (
+            calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
+        )
+        identity = (str(key), constructor)
+        if identity in self._members:
+            return self._members[identity]
+        path = index_of or name
+        member = self._declare(name, index_of is not None, path, LayerAttribute(constructor))
+        self._members[identity] = member
+        scope = application.scope(ordered.functions)
+
+        def size_of(entry: rule.WeightEntry, letter: str) -> int | None:
+            given = dict(entry.sizes).get(letter)
+            value = None if given is None else evaluate(given, scope)
+            return value if isinstance(value, int) else None
+
+        for entry in application.rule.weights:
+            tensor = stored.get(entry.source)
+            if tensor is None:
+                continue
+            variables = tuple(f"{_path(member)}.{variable}" for variable in _variables(entry.targets, calls))
+            self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of))
+        return member
+
+    def _place(self, path: str) -> tuple[str, str]:
+        """The attribute's name and the torch path below this body."""
+        relative = self._relative(path)
+        return relative, relative
+
+    def _declare(self, relative: str, from_path: bool, torch_path: str, value: Any) -> MemberCode:
+        name, is_list = _attribute(relative) if from_path else (attribute_name(relative), False)
+        if is_list:
+            index = self._counts.get(name, 0)
+            if index == 0:
+                name = self.body.free_name(name)
+            self._counts[name] = index + 1
+            member = MemberCode(name, index)
+        else:
+            member = MemberCode(self.body.free_name(name))
+        self.body.members.append(Member(member.name, member.index, torch_path, value))
+        return member
+
+    def _relative(self, path: str) -> str:
+        prefix = f"{self.block.path}." if self.block.path else ""
+        return path.removeprefix(prefix)
+
+    # ── modules that become classes ────────────────────────────────────────────────────────────────────────────────
+
+    def _block(self, statement: MatchedBlock) -> None:
+        call = statement.call
+        block = call.block
+        child = BlockLowering(block, self.keep_unused)
+        passed = _passed(block, statement.statements)
+        outer = [[self._given(value) for value in argument.values] for argument in passed]
+        given: list[Argument] = []
+        codes: list[Code] = []
+        for argument, tensors in zip(passed, outer, strict=True):
+            held = [child.body.argument(tensor.layout, tensor.dtype) for tensor in tensors]
+            child.bind(argument.values, held)
+            codes += [item.code for item in held]
+            numbers = tuple(item.code.value for item in held if isinstance(item.code, Ref))
+            given.append(Argument(argument.name, numbers, argument.is_list, shown(held[0].layout)))
+        child.run(statement.statements)
+        self.dropped += child.dropped
+        if not child.body.statements and not child.body.members:
+            self._adopt_views(child, call, dict(zip(codes, [t for ts in outer for t in ts], strict=True)))
+            return
+        body, results = child.finish(tuple(given), block.output)
+        member = self._child_member(block, body, child)
+        arguments = tuple(
+            out.Sequence("list", tuple(tensor.code for tensor in tensors)) if argument.is_list else tensors[0].code
+            for argument, tensors in zip(passed, outer, strict=True)
+        )
+        self._bind_results(Call(member, arguments), call.results, results)
+
+    def _adopt_views(self, child: BlockLowering, call: BlockCall, outer: Mapping[Code, Held]) -> None:
+        """A module that only views its arguments leaves no code: its results are the caller's own tensors."""
+        for inner, result in zip(output_values(call.block.output), output_values(call.results), strict=True):
+            view = child.body.hold(child.tensor(inner))
+            self.env[result.id] = Held(outer[view.code].code, view.layout, view.dtype)
+
+    def _given(self, value: Value) -> Held:
+        return self.body.hold(self.tensor(value))
+
+    def _child_member(self, block: Block, body: Body, child: BlockLowering) -> MemberCode:
+        """The member that holds a child; a child called again with the same body is the same member."""
+        sequential = as_sequential(block.module, body, child.plan, child.body.scope)
+        value = BlockAttribute(body) if sequential is None else sequential[0]
+        plan = child.plan if sequential is None else sequential[1]
+        for member, known in self._children.get(block.path, ()):
+            if known == value:
+                return member
+        relative = self._relative(block.path)
+        member = self._declare(relative, True, relative, value)
+        self._children.setdefault(block.path, []).append((member, value))
+        prefix = _path(member)
+        self.plan += [
+            replace(entry, variables=tuple(f"{prefix}.{name}" for name in entry.variables)) for entry in plan
+        ]
+        return member
+
+    def _bind_results(self, call: Code, structure: Any, results: Sequence[Held]) -> None:
+        leaves = output_values(structure)
+        laid = [(held.layout, held.dtype) for held in results]
+        if isinstance(structure, Mapping):
+            number = self.body.opaque(call)
+            for key, leaf, item in zip(_leaf_keys(structure), leaves, laid, strict=True):
+                self.env[leaf.id] = self.body.emit(Index(Ref(number), (Literal(key),)), *item)
+            return
+        self.bind(leaves, self.body.emit_many(call, laid))
+
+    # ── the finished body ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def finish(self, arguments: tuple[Argument, ...], output: Any) -> tuple[Body, list[Held]]:
+        """The body, and its results as the caller finds them."""
+        results = [self.body.hold(self.tensor(value)) for value in output_values(output)]
+        return self.closed(arguments, structure(output, iter(results)), results), results
+
+    def closed(self, arguments: tuple[Argument, ...], result: Code, results: Sequence[Held]) -> Body:
+        """The body with this result."""
+        self.plan = [*self.body.plan, *self.plan]
+        parameters = list(self.block.module.parameters())
+        return Body(
+            cls=self.block.cls,
+            path=self.block.path,
+            constructor=self.block.constructor,
+            arguments=arguments,
+            members=tuple(self.body.members),
+            statements=tuple(self.body.statements),
+            result=result,
+            result_pattern=shown(results[0].layout) if results else "",
+            unused=self.block.unused,
+            frozen=bool(parameters) and not any(parameter.requires_grad for parameter in parameters),
+        )
+
+
+def structure(output: Any, results: Any) -> Code:
+    """The output's code: one value, a flat tuple, or a mapping."""
+    leaves = list(results)
+    if isinstance(output, Mapping):
+        return out.Mapping(tuple((key, held.code) for key, held in zip(_leaf_keys(output), leaves, strict=True)))
+    if len(leaves) == 1:
+        code: Code = leaves[0].code
+        return code
+    return out.Sequence("tuple", tuple(held.code for held in leaves))
+
+
+def _leaf_keys(output: Mapping[str, Any]) -> list[str]:
+    """A key for each leaf: nested ones are numbered."""
+    keys: list[str] = []
+    for key, item in output.items():
+        count = len(output_values(item))
+        keys += [key] if isinstance(item, Value) else [f"{key}_{index}" for index in range(count)]
+    return keys
+
+
+def shown(layout: Layout) -> str:
+    """The Keras-side axes for people: "n h w c"."""
+    return side(layout.axes, atom_letters(layout))
+
+
+def _operands_as_read(applied: rule.ModuleRule, operands: dict[str, Any]) -> dict[str, Any]:
+    """`reads x` names the first operand of a module whatever its `forward` calls it."""
+    unknown = [entry.operand for entry in applied.reads if entry.operand not in operands]
+    spare = [name for name in operands if all(entry.operand != name for entry in applied.reads)]
+    names = dict(zip(spare, unknown, strict=False))
+    return {names.get(name, name): operand for name, operand in operands.items()}
+
+
+def _variables(targets: Sequence[str], calls: Sequence[Call]) -> list[str]:
+    """A chain's variables belong to the one layer of the chain that has them."""
+    if len(calls) == 1:
+        return list(targets)
+    for index, call in enumerate(calls):
+        signature = signatures.layer(call.function.name) if isinstance(call.function, Function) else None
+        if signature is not None and targets[0].split(".")[0] in {name.split(".")[0] for name in signature.variables}:
+            return [f"{index}.{target}" for target in targets]
+    return [f"{len(calls) - 1}.{target}" for target in targets]
+
+
+def _path(member: MemberCode) -> str:
+    return member.name if member.index is None else f"{member.name}.{member.index}"
+
+
+def _attribute(relative: str) -> tuple[str, bool]:
+    """The attribute for a torch path: `m.0` is an element of the list `m`, deeper paths are joined.
+
+    >>> _attribute("m.0"), _attribute("layers.1.attn"), _attribute("conv")
+    (('m', True), ('layers_attn', True), ('conv', False))
+    """
+    parts = relative.split(".")
+    numbers = [part for part in parts if part.isdigit()]
+    names = [part for part in parts if not part.isdigit()]
+    if not names:
+        return attribute_name("_".join(["sequence", *parts[:-1]])), True
+    name = attribute_name("_".join(names + numbers[:-1]))
+    return name, bool(numbers)
+
+
+def _passed(block: Block, statements: Sequence[MatchedStatement]) -> list[BlockArgument]:
+    """The arguments of `forward` that its body reads, and what it reads from outside without being given it."""
+    read = read_values(statements) | {value.id: value for value in output_values(block.output)}
+    passed = [argument for argument in block.arguments if any(value.id in read for value in argument.values)]
+    known = {value.id for argument in block.arguments for value in argument.values} | made_values(statements)
+    captured = [value for key, value in read.items() if key not in known and not isinstance(value, Stored)]
+    return [*passed, *(BlockArgument(f"extra_{place}", (value,), False) for place, value in enumerate(captured))]

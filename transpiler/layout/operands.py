@@ -1,0 +1,252 @@
+"""In which order a rule's operands are brought, and how its results then lie.
+
+Four ways, chosen by what the rule says: `pointwise`, along an axis (`axis(dim)`, `axes(dims)`), by `reads` and `writes`
+patterns, or, where it says nothing, as torch has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from transpiler.code import Code
+from transpiler.code import Sequence as CodeSequence
+from transpiler.errors import InternalError
+from transpiler.language.syntax import Pattern, Reads
+from transpiler.layout.align import Aligned, align
+from transpiler.layout.axes import Layout, fuse, relabelled, standard
+from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
+from transpiler.layout.orders import Letter, Reading, as_torch, read, write
+from transpiler.layout.sizes import same
+from transpiler.lift.program import Size
+
+Operand = Tensor | list[Tensor]
+Functions = Mapping[str, Callable[..., object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Operands as code, the layout-dependent functions of the rule language, and the layouts of the results."""
+
+    codes: Mapping[str, Code]
+    results: tuple[Layout, ...]
+    functions: Functions = field(default_factory=dict)
+    letters: Mapping[str, Letter] = field(default_factory=dict)
+
+
+def flat(operands: Mapping[str, Operand]) -> list[Tensor]:
+    """All tensors, lists spread out."""
+    return [tensor for operand in operands.values() for tensor in (operand if isinstance(operand, list) else [operand])]
+
+
+def pointwise(body: BodyBuilder, operands: Mapping[str, Operand], shapes: Sequence[Sequence[Size]]) -> Ordered:
+    """Any order, the same for every operand, broadcasting as in torch."""
+    tensors = flat(operands)
+    rank = len(shapes[0])
+    aligned = align([tensor.layout for tensor in tensors], rank, free=_free(tensors))
+    codes = _codes(operands, _arranged(body, tensors, aligned))
+    return Ordered(codes, tuple(aligned.result(shape) for shape in shapes))
+
+
+def as_in_torch(body: BodyBuilder, operands: Mapping[str, Operand], shapes: Sequence[Sequence[Size]]) -> Ordered:
+    """Operands and results lie as torch has them."""
+    held = [body.arrange(tensor, tensor.layout, as_torch(tensor.layout)) for tensor in flat(operands)]
+    return Ordered(_codes(operands, held), tuple(standard(shape) for shape in shapes))
+
+
+def by_patterns(
+    body: BodyBuilder,
+    operands: Mapping[str, Operand],
+    reads: Sequence[Reads],
+    writes: Sequence[Pattern],
+    shapes: Sequence[Sequence[Size]],
+    permutable: Collection[str],
+) -> Ordered:
+    """As `reads` asks of each operand; `writes` says how the results lie."""
+    patterns = {entry.operand: entry.pattern for entry in reads}
+    readings: list[Reading] = []
+    held: list[Held] = []
+    for name, operand in operands.items():
+        for tensor in operand if isinstance(operand, list) else [operand]:
+            if name not in patterns:
+                held.append(body.arrange(tensor, tensor.layout, as_torch(tensor.layout)))
+                continue
+            reading = read(tensor.layout, patterns[name], permutable)
+            readings.append(reading)
+            held.append(body.arrange(tensor, reading.layout, reading.axes))
+    results = tuple(
+        write(writes[min(index, len(writes) - 1)], shape, readings) if writes else standard(shape)
+        for index, shape in enumerate(shapes)
+    )
+    letters = {name: letter for reading in reversed(readings) for name, letter in reading.letters.items()}
+    return Ordered(_codes(operands, held), results, letters=letters)
+
+
+def along_axes(
+    body: BodyBuilder,
+    operands: Mapping[str, Operand],
+    dims: Sequence[int],
+    single: bool,
+    shapes: Sequence[Sequence[Size]],
+) -> Ordered:
+    """Any order in which each of `dims` is an axis; for reductions over `axes` it may be several.
+
+    Args:
+        single: the rule asks for `axis`, one place for each dimension.
+    """
+    tensors = flat(operands)
+    rank = len(tensors[0].layout.dims)
+    if len(shapes[0]) == rank + 1:
+        return _new_axis(body, operands, dims[0] % (rank + 1), shapes)
+    dims = [dim % rank if rank else dim for dim in dims]
+    reduces = all(len(shape) < rank or all(same(shape[dim], 1) for dim in dims) for shape in shapes)
+    if reduces and not single and len(tensors) == 1 and isinstance(tensors[0], Held):
+        return _reduced(body, operands, dims, shapes)
+    aligned = align([t.layout for t in tensors], rank, whole=dims, free=_free(tensors), full=len(tensors) > 1)
+    held = _arranged(body, tensors, aligned)
+    places = {dim: _key_place(aligned, dim) for dim in dims}
+    kept = tuple(_kept(aligned, rank, dims, shape) for shape in shapes)
+    return Ordered(_codes(operands, held), kept, _axis_functions(places, len(aligned.axes), rank))
+
+
+def _key_place(aligned: Aligned, dim: int) -> int:
+    for place, axis in enumerate(aligned.axes):
+        if axis and axis[0][0] == dim:
+            return place
+    raise InternalError(f"dimension {dim} has no axis to work along")
+
+
+def _kept(aligned: Aligned, rank: int, dims: Sequence[int], shape: Sequence[Size]) -> Layout:
+    """The result's layout: the named axes are gone where the result has fewer dimensions."""
+    if len(shape) == rank:
+        return aligned.result(shape)
+    left = [dim for dim in range(rank) if dim not in dims]
+    sizes = dict(zip(left, shape, strict=True))
+    full = aligned.result([sizes.get(dim, 2) for dim in range(rank)])
+    gone = {atom for dim in dims for atom in full.atoms_of(dim)}
+    axes = tuple(axis for axis in full.axes if not (axis and set(axis) <= gone))
+    return relabelled([full.atoms_of(dim) for dim in left], full.atoms, axes)
+
+
+def _reduced(
+    body: BodyBuilder, operands: Mapping[str, Operand], dims: Sequence[int], shapes: Sequence[Sequence[Size]]
+) -> Ordered:
+    """A reduction needs no single axis: it goes over all axes of the dimension's atoms."""
+    (tensor,) = flat(operands)
+    layout = fuse(tensor.layout)
+    rank = len(layout.dims)
+    gone = {atom for dim in dims for atom in layout.atoms_of(dim)}
+    axes = []
+    for axis in layout.axes:
+        group: list[int] = []
+        for atom in axis:
+            if group and (atom in gone) != (group[-1] in gone):
+                axes.append(tuple(group))
+                group = []
+            group.append(atom)
+        axes.append(tuple(group))
+    missing = [atom for atom in sorted(gone) if all(atom not in axis for axis in axes)]
+    held = body.arrange(tensor, layout, (*((atom,) for atom in missing), *axes))
+    layout = held.layout
+    places = [place for place, axis in enumerate(layout.axes) if axis and set(axis) <= gone]
+    if not places:
+        return _reduced_units(body, operands, held, dims, shapes)
+    keep = len(shapes[0]) == rank
+    left = tuple(
+        () if place in places else axis for place, axis in enumerate(layout.axes) if keep or place not in places
+    )
+    kept = [
+        [atom for atom in layout.atoms_of(dim) if atom not in gone] for dim in range(rank) if keep or dim not in dims
+    ]
+    result = relabelled(kept, layout.atoms, left)
+
+    def axes_of(_: object = None) -> tuple[int, ...]:
+        return tuple(places) if places != [len(layout.axes) - 1] else (-1,)
+
+    return Ordered(_codes(operands, [held]), (result,) * len(shapes), {"axes": axes_of})
+
+
+def _reduced_units(
+    body: BodyBuilder,
+    operands: Mapping[str, Operand],
+    held: Held,
+    dims: Sequence[int],
+    shapes: Sequence[Sequence[Size]],
+) -> Ordered:
+    """All reduced dimensions are units: reduce over a unit axis, so that the operator is still applied."""
+    layout = held.layout
+    held = body.arrange(held, layout, (*layout.axes, ()))
+    last = len(layout.axes)
+    keep = len(shapes[0]) == len(layout.dims)
+    kept = [layout.atoms_of(dim) for dim in range(len(layout.dims)) if keep or dim not in dims]
+    axes = (*layout.axes, ()) if keep else layout.axes
+    result = relabelled(kept, layout.atoms, axes)
+    return Ordered(_codes(operands, [held]), (result,) * len(shapes), {"axes": lambda _=None: (last,)})
+
+
+def _new_axis(
+    body: BodyBuilder, operands: Mapping[str, Operand], dim: int, shapes: Sequence[Sequence[Size]]
+) -> Ordered:
+    """`stack`: a new dimension, laid last if it is torch's last, else in front of the one that follows it."""
+    tensors = flat(operands)
+    (shape,) = shapes
+    rank = len(shape) - 1
+    aligned = align([tensor.layout for tensor in tensors], rank, free=_free(tensors), full=True)
+    held = _arranged(body, tensors, aligned)
+    old = aligned.result([*shape[:dim], *shape[dim + 1 :]])
+    place = len(old.axes)
+    for following in range(dim, rank):
+        atoms = set(old.atoms_of(following))
+        found = [index for index, axis in enumerate(old.axes) if atoms & set(axis)]
+        if found:
+            place = found[0]
+            break
+    fresh = len(old.atoms)
+    dims = [list(old.atoms_of(other)) for other in range(rank)]
+    new = [] if same(shape[dim], 1) else [fresh]
+    axes = (*old.axes[:place], tuple(new), *old.axes[place:])
+    layout = relabelled([*dims[:dim], new, *dims[dim:]], (*old.atoms, shape[dim]), axes)
+    where = -1 if place == len(old.axes) else place
+    return Ordered(_codes(operands, held), (layout,), {"axis": lambda _=0, __=None: where})
+
+
+def _axis_functions(places: Mapping[int, int], count: int, rank: int) -> Functions:
+    def place(dim: int) -> int:
+        found = places[dim % rank]
+        return -1 if found == count - 1 else found
+
+    def axis(dim: object, _: object = None) -> int:
+        if not isinstance(dim, int):
+            raise TypeError("axis takes one dimension")
+        return place(dim)
+
+    def axes(dims: object = None, _: object = None) -> tuple[int, ...]:
+        if dims is None:
+            return tuple(place(dim) for dim in range(rank))
+        if isinstance(dims, int):
+            return (place(dims),)
+        if isinstance(dims, tuple | list):
+            return tuple(place(dim) for dim in dims)
+        raise TypeError("axes takes a list of dimensions")
+
+    return {"axis": axis, "axes": axes}
+
+
+def _free(tensors: Sequence[Tensor]) -> list[int]:
+    return [index for index, tensor in enumerate(tensors) if isinstance(tensor, Unpoured)]
+
+
+def _arranged(body: BodyBuilder, tensors: Sequence[Tensor], aligned: Aligned) -> list[Held]:
+    triples = zip(tensors, aligned.layouts, aligned.targets, strict=True)
+    return [body.arrange(tensor, layout, target) for tensor, layout, target in triples]
+
+
+def _codes(operands: Mapping[str, Operand], held: Sequence[Held]) -> dict[str, Code]:
+    """The arranged tensors under the rule's names again."""
+    rest = iter(held)
+    return {
+        name: CodeSequence("list", tuple(next(rest).code for _ in operand))
+        if isinstance(operand, list)
+        else next(rest).code
+        for name, operand in operands.items()
+    }

@@ -1,0 +1,99 @@
+"""A called `nn.Sequential` stays a `keras.Sequential` wherever its body is a straight chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from transpiler.code import Call, Code, Function, Literal, Ref
+from transpiler.code import Member as MemberCode
+from transpiler.code import Sequence as CodeSequence
+from transpiler.layout.body import Held
+from transpiler.layout.sizes import same
+from transpiler.lowered import AttributeValue, Body, LayerAttribute, SequentialAttribute, Statement, WeightAttribute
+from transpiler.weights.plan import PlanEntry
+
+_SHAPE_OPERATIONS = ("keras.ops.reshape", "keras.ops.squeeze", "keras.ops.expand_dims")
+
+
+def as_sequential(
+    module: nn.Module, body: Body, plan: Sequence[PlanEntry], scope: Sequence[Held]
+) -> tuple[SequentialAttribute, list[PlanEntry]] | None:
+    """The children in order, with the plan by their positions; None where the body is no chain of layers."""
+    if type(module).forward is not nn.Sequential.forward or len(body.arguments) != 1 or body.arguments[0].is_list:
+        return None
+    values = {MemberCode(member.name, member.index): member.value for member in body.members}
+    layouts = {held.code: held.layout for held in scope}
+    children: list[AttributeValue] = []
+    places: dict[str, int] = {}
+    current: Code = Ref(body.arguments[0].values[0])
+    for statement in body.statements:
+        if len(statement.results) != 1 or not isinstance(statement.code, Call):
+            return None
+        child = _child(statement, current, values, layouts)
+        if child is None:
+            return None
+        function = statement.code.function
+        if isinstance(function, MemberCode):
+            path = function.name if function.index is None else f"{function.name}.{function.index}"
+            if path in places:
+                return None
+            places[path] = len(children)
+        children.append(child)
+        current = Ref(statement.results[0])
+    if body.result != current or not children:
+        return None
+    return SequentialAttribute(tuple(children)), [_placed(entry, places) for entry in plan]
+
+
+def _child(
+    statement: Statement, current: Code, values: dict[MemberCode, AttributeValue | WeightAttribute], layouts: dict
+) -> AttributeValue | None:
+    call = statement.code
+    assert isinstance(call, Call)
+    if isinstance(call.function, MemberCode):
+        value = values[call.function]
+        fits = call.arguments == (current,) and not call.keywords and not isinstance(value, WeightAttribute)
+        return value if fits else None  # type: ignore[return-value]
+    if isinstance(call.function, Function) and call.arguments[0] == current:
+        return _shape_layer(call, layouts.get(current), layouts.get(Ref(statement.results[0])))
+    return None
+
+
+def _shape_layer(call: Call, before: object, after: object) -> LayerAttribute | None:
+    """A reshape or transpose that keeps the batch, as a layer."""
+    from transpiler.layout.axes import Layout
+
+    assert isinstance(call.function, Function)
+    if not isinstance(before, Layout) or not isinstance(after, Layout) or before.axes[:1] != after.axes[:1]:
+        return None
+    if not before.axes or not same(before.physical_shape[0], after.physical_shape[0]):
+        return None
+    shape = after.physical_shape[1:]
+    if call.function.name in _SHAPE_OPERATIONS and all(isinstance(size, int) for size in shape):
+        if len(shape) == 1:
+            return LayerAttribute(Call(Function("keras.layers.Flatten")))
+        return LayerAttribute(Call(Function("keras.layers.Reshape"), (_numbers(shape),)))
+    if call.function.name == "keras.ops.transpose" and isinstance(call.arguments[1], CodeSequence):
+        return LayerAttribute(Call(Function("keras.layers.Permute"), (CodeSequence("tuple", call.arguments[1].items[1:]),)))
+    return None
+
+
+def _numbers(shape: Sequence[object]) -> CodeSequence:
+    return CodeSequence("tuple", tuple(Literal(size) for size in shape if isinstance(size, int)))
+
+
+def _placed(entry: PlanEntry, places: dict[str, int]) -> PlanEntry:
+    """`m.0.kernel` by its position in the Sequential: `0.kernel`."""
+
+    def renamed(variable: str) -> str:
+        parts = variable.split(".")
+        for length in (2, 1):
+            path = ".".join(parts[:length])
+            if path in places:
+                return ".".join([str(places[path]), *parts[length:]])
+        return variable
+
+    return replace(entry, variables=tuple(renamed(variable) for variable in entry.variables))

@@ -1,0 +1,306 @@
+"""Lift: the flat graph becomes a tree of blocks, one per module call.
+
+Every graph node belongs to the innermost module call that made it (capture recorded which). Sizes are not data: nodes
+that compute them are left out, and whoever needs a size reads it from a tensor in scope.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sympy
+import torch
+from torch.export.graph_signature import InputKind
+
+from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
+from transpiler.errors import InternalError
+from transpiler.lift.mutation import functional_operator, mutated_tensor
+from transpiler.lift.program import (
+    Block,
+    BlockArgument,
+    BlockCall,
+    OpCall,
+    Program,
+    Size,
+    Statement,
+    Stored,
+    SymbolicSize,
+    Value,
+)
+from transpiler.lift.source_names import first_line, targets, torch_class
+from transpiler.lowered import SourceLine
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def lift(trace: Trace) -> Program:
+    """Turn a trace into a tree of blocks.
+
+    Raises:
+        ModelError: the model does something that has no functional form here.
+    """
+    return _Lifter(trace).program()
+
+
+class _Lifter:
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.numbers = itertools.count()
+        self.values: dict[str, Any] = {}
+        self.children: dict[int | None, list[ModuleCall]] = {}
+        for call in trace.calls:
+            self.children.setdefault(call.parent, []).append(call)
+        self.read: set[str] = set()
+        self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
+        self.node_positions = {name: position for position, name in enumerate(trace.nodes)}
+        self.called = frozenset(call.path for call in trace.calls)
+
+    def program(self) -> Program:
+        inputs = self._placeholders()
+        root = self._block(self.trace.calls[0])
+        tied, dropped = self._unread()
+        return Program(root, inputs, dropped, tied)
+
+    # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _placeholders(self) -> tuple[tuple[str, Value], ...]:
+        exported = self.trace.exported
+        nodes = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+        inputs: list[tuple[str, Value]] = []
+        names = iter(self.trace.input_names)
+        for spec in exported.graph_signature.input_specs:
+            name = getattr(spec.arg, "name", "")
+            if name not in nodes:
+                continue
+            fake = nodes[name].meta.get("val")
+            if spec.kind is InputKind.USER_INPUT:
+                if isinstance(fake, torch.Tensor):
+                    value = self._value(fake)
+                    self.values[name] = value
+                    inputs.append((next(names), value))
+                continue
+            key = spec.target or name
+            tensor = exported.state_dict.get(key)
+            in_state = tensor is not None
+            if tensor is None:
+                tensor = exported.constants.get(key)
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            trainable = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
+            self.values[name] = Stored(
+                next(self.numbers), tuple(tensor.shape), dtype_name(tensor.dtype), key, in_state, trainable, tensor
+            )
+        return tuple(inputs)
+
+    def _value(self, fake: torch.Tensor) -> Value:
+        return Value(next(self.numbers), tuple(size_of(size) for size in fake.shape), dtype_name(fake.dtype))
+
+    # ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _block(self, call: ModuleCall) -> Block:
+        arguments, settings = self._arguments(call)
+        statements: list[Statement] = []
+        position = call.begin
+        for child in self.children.get(call.index, ()):
+            statements += self._nodes(position, child.begin)
+            block = self._block(child)
+            source, names = self._line(child.source)
+            statements.append(BlockCall(block, self._results_of(child, block), source, names))
+            position = child.end
+        statements += self._nodes(position, call.end)
+        unused = tuple(
+            name
+            for name, _ in call.module.named_children()
+            if not _touched(f"{call.path}.{name}" if call.path else name, self.called)
+        )
+        return Block(
+            path=call.path,
+            call=call.index,
+            cls=torch_class(type(call.module)),
+            module=call.module,
+            constructor=self.trace.constructors.get(call.path),
+            arguments=arguments,
+            settings=settings,
+            statements=tuple(statements),
+            output=self._tree(call.output),
+            unused=unused,
+        )
+
+    def _nodes(self, begin: int, end: int) -> list[Statement]:
+        nodes = (self.graph_nodes.get(name) for name in self.trace.nodes[begin:end])
+        statements = (self._node(node) for node in nodes if node is not None and node.op == "call_function")
+        return [statement for statement in statements if statement is not None]
+
+    def _results_of(self, call: ModuleCall, block: Block) -> Any:
+        """A module that returned its argument (dropout in eval mode) gets a result of its own, at its place."""
+        given = {value.id for argument in block.arguments for value in argument.values}
+        output = block.output
+        if block.statements or not isinstance(output, Value) or output.id not in given:
+            return output
+        name = call.output.name
+        if self._later_reads(name, call.end) > 1:  # a residual reads the same tensor: which one is meant is not known
+            return output
+        result = Value(next(self.numbers), output.shape, output.dtype)
+        self.values[name] = result
+        return result
+
+    def _later_reads(self, name: str, position: int) -> int:
+        node = self.graph_nodes[name]
+        return sum(
+            sum(argument is node for argument in user.all_input_nodes + list(user.args[1:2]))
+            if len(user.all_input_nodes) == 1 and user.args[:2] == (node, node)
+            else 1
+            for user in node.users
+            if self.node_positions.get(user.name, -1) >= position
+        )
+
+    def _node(self, node: torch.fx.Node) -> Statement | None:
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return self._python_call(node)
+        fake = node.meta.get("val")
+        if isinstance(fake, torch.SymInt | torch.SymFloat | torch.SymBool | int | float | bool):
+            self.values[node.name] = number(fake)
+            return None
+        arguments = {name: self._argument(value) for name, value in _bound(node).items()}
+        written = mutated_tensor(node, self.node_positions)
+        results = self._results(node, fake)
+        for name in written:
+            self.values[name.name] = results[0]
+        source, names = self._line(_frame(node), len(results))
+        return OpCall(functional_operator(node.target), arguments, results, source, names)
+
+    def _results(self, node: torch.fx.Node, fake: Any) -> tuple[Value, ...]:
+        if isinstance(fake, torch.Tensor):
+            value = self._value(fake)
+            self.values[node.name] = value
+            return (value,)
+        if isinstance(fake, tuple | list):
+            results = tuple(self._value(item) for item in fake if isinstance(item, torch.Tensor))
+            self.values[node.name] = results
+            return results
+        return ()
+
+    def _python_call(self, node: torch.fx.Node) -> None:
+        """`getitem` picks a result; arithmetic on sizes and assertions leave no trace."""
+        if getattr(node.target, "__name__", "") == "getitem" and isinstance(node.args[0], torch.fx.Node):
+            whole = self.values.get(node.args[0].name)
+            if isinstance(whole, tuple) and isinstance(node.args[1], int):
+                self.values[node.name] = whole[node.args[1]]
+                return
+        fake = node.meta.get("val")
+        if fake is not None and not isinstance(fake, torch.Tensor | tuple | list):
+            self.values[node.name] = number(fake)
+
+    def _argument(self, argument: Any) -> Any:
+        if isinstance(argument, torch.fx.Node):
+            value = self.values.get(argument.name)
+            if isinstance(value, Stored):
+                self.read.add(value.key)
+            if value is None:
+                raise InternalError(f"graph node {argument.name} is used before lift has seen it")
+            return value
+        if isinstance(argument, list | tuple):
+            return [self._argument(item) for item in argument]
+        return argument
+
+    def _arguments(self, call: ModuleCall) -> tuple[tuple[BlockArgument, ...], dict[str, Any]]:
+        arguments: list[BlockArgument] = []
+        settings: dict[str, Any] = {}
+        for name, value in call.arguments.items():
+            tree = self._tree(value)
+            if isinstance(tree, Value):
+                arguments.append(BlockArgument(name, (tree,), is_list=False))
+            elif isinstance(tree, list | tuple) and tree and all(isinstance(item, Value) for item in tree):
+                arguments.append(BlockArgument(name, tuple(tree), is_list=True))
+            elif isinstance(tree, Mapping) and tree and all(isinstance(item, Value) for item in tree.values()):
+                arguments += [BlockArgument(str(key), (item,), is_list=False) for key, item in tree.items()]
+            else:
+                settings[name] = tree
+        return tuple(arguments), settings
+
+    def _tree(self, tree: Any) -> Any:
+        if isinstance(tree, NodeRef):
+            value = self.values.get(tree.name)
+            if isinstance(value, Stored):
+                self.read.add(value.key)
+            return value
+        if isinstance(tree, tuple):
+            return tuple(self._tree(item) for item in tree)
+        if isinstance(tree, list):
+            return [self._tree(item) for item in tree]
+        if isinstance(tree, Mapping):
+            return {str(key): self._tree(item) for key, item in tree.items()}
+        return None if isinstance(tree, torch.Tensor) else tree
+
+    def _line(self, frame: SourceFrame | None, count: int = 1) -> tuple[SourceLine | None, tuple[str | None, ...]]:
+        if frame is None:
+            return None, (None,) * count
+        names = targets(frame.file, frame.line)
+        fitting: tuple[str | None, ...] = names if len(names) == count else (None,) * count
+        return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), fitting
+
+    # ── what was not read ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _unread(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        state = self.trace.model.state_dict(keep_vars=True)
+        owners: dict[tuple[int, tuple[int, ...]], str] = {}
+        for key in sorted(self.read):
+            if key in state:
+                owners[_identity(state[key])] = key
+        tied = []
+        dropped = []
+        for key, tensor in state.items():
+            if key in self.read:
+                continue
+            owner = owners.get(_identity(tensor)) if tensor.numel() else None
+            if owner is None:
+                dropped.append(key)
+            else:
+                tied.append((key, owner))
+        return tuple(tied), tuple(dropped)
+
+
+def _identity(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:
+    return tensor.data_ptr(), tuple(tensor.shape)
+
+
+def _touched(path: str, called: frozenset[str]) -> bool:
+    return path in called or any(other.startswith(path + ".") for other in called)
+
+
+def _bound(node: torch.fx.Node) -> dict[str, Any]:
+    """The node's arguments by schema name."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    names = [argument.name for argument in schema.arguments]
+    return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+
+
+def _frame(node: torch.fx.Node) -> SourceFrame | None:
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    return SourceFrame(frames[-1][0], int(frames[-1][1])) if frames else None
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`torch.float32` as "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def size_of(size: int | torch.SymInt) -> Size:
+    """A dimension as an int where it is fixed, else as sympy's expression."""
+    if isinstance(size, int):
+        return size
+    expression = size.node.expr
+    return int(expression) if expression.is_number else expression
+
+
+def number(value: Any) -> Any:
+    """A size or scalar of the graph: a plain number where it is fixed."""
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        expression: sympy.Expr = value.node.expr
+        if expression.is_number:
+            return int(expression) if expression.is_integer else float(expression)
+        return SymbolicSize(expression)
+    return value

@@ -1,0 +1,204 @@
+"""What layout hands to outline: one `Body` per module instance, in Keras terms, every number a literal.
+
+>>> # TFBottleneck: x + self.cv2(self.cv1(x))
+>>> # Body(arguments=(Argument("x", …),), attributes=(cv1, cv2), statements=(
+>>> #     Statement((1,), Call(Member("cv1"), (Ref(0),)), …),
+>>> #     Statement((2,), Call(Member("cv2"), (Ref(1),)), …),
+>>> #     Statement((3,), Binary("+", Ref(0), Ref(2)), …)), result=Ref(3))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from transpiler.code import Call, Code
+
+Basic: TypeAlias = "None | bool | int | float | str | tuple[Basic, ...] | list[Basic]"
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A constructor argument that is not a basic value (a class, a function, a config object)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of torch source: `file` as shown to people (relative, never absolute)."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class TorchClass:
+    """The class that a body was lifted from."""
+
+    name: str  # "GSConv"
+    qualified_name: str  # "models.common.GSConv"
+    source: SourceLine | None
+    init_source: str
+    """Text of `__init__` (dedented), "" where it cannot be read; never executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constructor:
+    """How an instance was built: arguments bound to the signature of `cls.__init__`, defaults applied.
+
+    `*args` and `**kwargs` appear under their own names. Empty for instances built outside the factory.
+    """
+
+    arguments: Mapping[str, Basic | Opaque]
+    defaults: Mapping[str, Basic | Opaque]
+    """The signature's default values, by parameter name."""
+    positional: int
+    """How many were passed by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAttribute:
+    """`self.<name> = keras.layers.X(...)`, or `keras.Sequential([...])` for a chain: literals only."""
+
+    constructor: Call
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAttribute:
+    """`self.<name> = TFSomething(...)`."""
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialAttribute:
+    """`self.<name> = keras.Sequential([...])`: children in order, each a single-input, single-output layer."""
+
+    children: tuple[AttributeValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightAttribute:
+    """`self.<name> = self.add_weight(...)`: a parameter, buffer or constant that the body itself uses."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+
+
+AttributeValue: TypeAlias = LayerAttribute | BlockAttribute | SequentialAttribute
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One attribute of a body: `self.<name>`, or an element of the list `self.<name>` (indices are dense from 0)."""
+
+    name: str
+    index: int | None
+    torch_path: str
+    """Path of the torch module or tensor below the body's own module: "cv1", "m.0"."""
+    value: AttributeValue | WeightAttribute
+    called: bool = True
+    """False for members that only `keep_unused` keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A parameter of `call`. A list argument (`forward(self, features: list)`) has several values."""
+
+    name: str
+    values: tuple[int, ...]
+    is_list: bool
+    pattern: str
+    """Keras-side axes for the docstring, "n h w c"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`results = code`; several results unpack a tuple or list."""
+
+    results: tuple[int, ...]
+    code: Code
+    names: tuple[str | None, ...]
+    """Name hints, one a result: the variable that the torch line assigns; None where the line names none."""
+    source: SourceLine | None
+    """The line of this body's own `forward` that computed it: statements of one line nest in the original."""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One call of one module instance."""
+
+    cls: TorchClass
+    path: str
+    """Absolute module path, "" for the model."""
+    constructor: Constructor | None
+    arguments: tuple[Argument, ...]
+    members: tuple[Member, ...]
+    """In the order in which torch registered them."""
+    statements: tuple[Statement, ...]
+    result: Code
+    result_pattern: str
+    """Keras-side axes of the first result, for the docstring."""
+    unused: tuple[str, ...]
+    """Submodules that `forward` never calls and that are left out."""
+    frozen: bool = False
+    """All parameters below have requires_grad=False."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    """torch's order; None is dynamic."""
+    keras_shape: tuple[int | None, ...]
+    pattern: str
+    """"n c h w -> n h w c"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[ModelOutput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """`style { … }` of the rules file."""
+
+    prefix: str = ""
+    renames: tuple[tuple[str, str], ...] = ()
+    """Torch class name to generated class name."""
+    package: str = ""
+    """For `register_keras_serializable`; "" takes the model's name in snake case."""
+    keep_unused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredProgram:
+    name: str
+    """Model name, "SlimNeck"."""
+    root: Body
+    signature: Signature
+    style: Style
+    rules_name: str
+    """Rules file as shown in the header, "" for none."""
+    digest: str
+    """First 8 hex digits of the sha256 of all rules read."""
+    model_name: str
+    """`model.py:SlimNeck` or the class's qualified name."""

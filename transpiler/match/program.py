@@ -1,0 +1,48 @@
+"""What match hands to layout: the tree of blocks with the rule that serves each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from transpiler.language.syntax import ModuleRule, OperatorRule
+from transpiler.lift.program import Block, BlockCall, OpCall, Value
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedOp:
+    """An ATen call and its rule; `bindings` holds the call's arguments by the rule's parameter names."""
+
+    call: OpCall
+    rule: OperatorRule
+    bindings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedLayer:
+    """A module call that a module rule serves as a whole."""
+
+    call: BlockCall
+    rule: ModuleRule
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedBlock:
+    """A module call whose body is lifted as a class."""
+
+    call: BlockCall
+    statements: tuple[MatchedStatement, ...]
+
+
+MatchedStatement: TypeAlias = MatchedOp | MatchedLayer | MatchedBlock
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedProgram:
+    root: Block
+    statements: tuple[MatchedStatement, ...]
+    """The root's."""
+    inputs: tuple[tuple[str, Value], ...]
+    dropped: tuple[str, ...]
+    tied: tuple[tuple[str, str], ...]

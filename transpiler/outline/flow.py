@@ -1,0 +1,287 @@
+"""One flow of statements for instances that do not all run the same ones.
+
+Flows are aligned; statements that only some instances run become branches, and a value that depends on the branch
+becomes a `Join`. Flows that differ too much give None: they are variants.
+
+>>> # x -> conv -> add(x)   and   x -> conv          share conv; add is a branch; the result joins both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field
+
+from transpiler.code import Code, Literal, Ref
+from transpiler.outline.forms import Form, Step, refs, shifted
+from transpiler.outline.holes import skeleton
+from transpiler.outline.trees import transform
+
+MOST_BRANCHES = 4
+MOST_FLOWS = 8
+LONGEST = 400
+"""Statements beyond which flows are not aligned: alignment takes quadratic time."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedStep:
+    """A statement of all instances in `rows`: one code each, over the merged values."""
+
+    results: tuple[int, ...]
+    codes: tuple[Code, ...]
+    rows: tuple[int, ...]
+    step: Step
+    """The first instance's, for names and comments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Value `result` is `inside` on the instances that take the branch, `outside` on the others."""
+
+    result: int
+    inside: int
+    outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergedBranch:
+    rows: tuple[int, ...]
+    """Instances that run `then`."""
+    then: tuple[MergedStep, ...]
+    otherwise: tuple[MergedStep, ...]
+    joins: tuple[Join, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    items: tuple[MergedStep | MergedBranch, ...]
+    results: tuple[Code, ...]
+    """What `call` returns, one code for each instance."""
+
+
+def flow_key(form: Form) -> object:
+    """Forms with the same key run the same statements."""
+    return (
+        form.arguments,
+        tuple((skeleton(step.code), step.width) for step in form.steps),
+        skeleton(form.result),
+    )
+
+
+@dataclass(slots=True)
+class _Slot:
+    key: object
+    width: int
+    places: dict[int, int]
+    """Flow to the place of its step."""
+    results: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Branch:
+    flows: frozenset[int]
+    start: int
+    end: int
+    """Slots from start to end, exclusive."""
+    otherwise_end: int
+    joins: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+def merge(forms: Rows[Form]) -> Merged | None:
+    """Merge the flows of several instances; None if they are too different.
+
+    Args:
+        forms: one form for each instance; rows of the result are their places.
+    """
+    flows: dict[object, list[int]] = {}
+    for row, form in enumerate(forms):
+        flows.setdefault(flow_key(form), []).append(row)
+    if len({form.arguments for form in forms}) > 1 or len(flows) > MOST_FLOWS:
+        return None
+    members = list(flows.values())
+    firsts = [forms[rows[0]] for rows in members]
+    if len({_masked(form.result) for form in firsts}) > 1 or max(len(form.steps) for form in firsts) > LONGEST:
+        return None
+    slots = _aligned(firsts)
+    shared = sum(len(slot.places) == len(firsts) for slot in slots)
+    if len(firsts) > 1 and 2 * shared < min(len(form.steps) for form in firsts):
+        return None
+    return _Merger(forms, members, firsts, slots).merged()
+
+
+def _masked(code: Code) -> Code:
+    """The skeleton without values, so that statements are aligned by what they do."""
+    return transform(skeleton(code), lambda node: Literal(None) if isinstance(node, Ref) else None)
+
+
+def _aligned(forms: Rows[Form]) -> list[_Slot]:
+    keys = [[(_masked(step.code), step.width) for step in form.steps] for form in forms]
+    slots = [_Slot(key, key[1], {0: place}) for place, key in enumerate(keys[0])]
+    for flow in range(1, len(forms)):
+        slots = _with_flow(slots, flow, keys[flow])
+    return slots
+
+
+def _with_flow(slots: list[_Slot], flow: int, keys: list[tuple[Code, int]]) -> list[_Slot]:
+    rows, columns = len(slots), len(keys)
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for row in range(rows - 1, -1, -1):
+        for column in range(columns - 1, -1, -1):
+            if slots[row].key == keys[column]:
+                best[row][column] = best[row + 1][column + 1] + 1
+            else:
+                best[row][column] = max(best[row + 1][column], best[row][column + 1])
+    merged: list[_Slot] = []
+    row = column = 0
+    while row < rows and column < columns:
+        if slots[row].key == keys[column]:
+            slots[row].places[flow] = column
+            merged.append(slots[row])
+            row, column = row + 1, column + 1
+        elif best[row + 1][column] >= best[row][column + 1]:
+            merged.append(slots[row])
+            row += 1
+        else:
+            merged.append(_Slot(keys[column], keys[column][1], {flow: column}))
+            column += 1
+    merged += slots[row:]
+    merged += [_Slot(keys[place], keys[place][1], {flow: place}) for place in range(column, columns)]
+    return merged
+
+
+class _Fails(Exception):  # noqa: N818
+    """The flows cannot be one."""
+
+
+class _Merger:
+    """Numbers the merged values, finds the branches and joins what they compute."""
+
+    def __init__(
+        self, forms: Rows[Form], members: list[list[int]], firsts: list[Form], slots: list[_Slot]
+    ) -> None:
+        self.forms = forms
+        self.members = members
+        self.firsts = firsts
+        self.slots = slots
+        self.all = frozenset(range(len(firsts)))
+        self.count = len(firsts[0].arguments)
+        self.defined: dict[int, frozenset[int]] = dict.fromkeys(range(self.count), self.all)
+        self.values: list[dict[int, int]] = [{value: value for value in range(self.count)} for _ in firsts]
+        starts = [_starts(form) for form in firsts]
+        for slot in slots:
+            slot.results = tuple(range(self.count, self.count + slot.width))
+            self.count += slot.width
+            for offset, result in enumerate(slot.results):
+                self.defined[result] = frozenset(slot.places)
+                for flow, place in slot.places.items():
+                    self.values[flow][starts[flow][place] + offset] = result
+        self.branches = self._branches()
+
+    def merged(self) -> Merged | None:
+        if len(self.branches) > MOST_BRANCHES:
+            return None
+        try:
+            steps = [self._step(place) for place in range(len(self.slots))]
+            results = self._codes({flow: self.firsts[flow].result for flow in self.all}, len(self.slots))
+        except _Fails:
+            return None
+        rows = sorted((row, code) for flow in self.all for row, code in self._spread(flow, results[flow]))
+        return Merged(tuple(self._items(steps)), tuple(code for _, code in rows))
+
+    def _branches(self) -> list[_Branch]:
+        branches: list[_Branch] = []
+        for place, slot in enumerate(self.slots):
+            flows = frozenset(slot.places)
+            if flows == self.all:
+                continue
+            last = branches[-1] if branches else None
+            if last is not None and last.otherwise_end == place:
+                if flows == last.flows and last.end == place:
+                    last.end = last.otherwise_end = place + 1
+                    continue
+                if flows == self.all - last.flows:
+                    last.otherwise_end = place + 1
+                    continue
+            branches.append(_Branch(flows, place, place + 1, place + 1))
+        return branches
+
+    def _step(self, place: int) -> MergedStep:
+        slot = self.slots[place]
+        codes = self._codes({flow: self.firsts[flow].steps[at].code for flow, at in slot.places.items()}, place)
+        spread: list[tuple[int, Code]] = []
+        for flow, at in slot.places.items():
+            for row in self.members[flow]:
+                own = self.forms[row].steps[at].code
+                spread.append((row, _with_refs(own, refs(codes[flow]))))
+        spread.sort(key=lambda pair: pair[0])
+        first = min(slot.places)
+        step = self.firsts[first].steps[slot.places[first]]
+        return MergedStep(slot.results, tuple(code for _, code in spread), tuple(row for row, _ in spread), step)
+
+    def _codes(self, codes: dict[int, Code], before: int) -> dict[int, Code]:
+        """The codes of several flows over the merged values, joined where they differ."""
+        read = {flow: refs(code) for flow, code in codes.items()}
+        count = len(next(iter(read.values())))
+        joined = [
+            self._resolve({flow: self.values[flow][read[flow][place]] for flow in codes}, before)
+            for place in range(count)
+        ]
+        return {flow: _with_refs(code, joined) for flow, code in codes.items()}
+
+    def _spread(self, flow: int, code: Code) -> list[tuple[int, Code]]:
+        return [(row, _with_refs(self.forms[row].result, refs(code))) for row in self.members[flow]]
+
+    def _resolve(self, wanted: dict[int, int], before: int) -> int:
+        """The merged value that is `wanted[flow]` on each flow, where slot `before` starts."""
+        if len(set(wanted.values())) == 1:
+            return next(iter(wanted.values()))
+        for branch in reversed(self.branches):
+            if branch.otherwise_end > before:
+                continue
+            inside = {flow: value for flow, value in wanted.items() if flow in branch.flows}
+            outside = {flow: value for flow, value in wanted.items() if flow not in branch.flows}
+            if not inside or not outside:
+                continue
+            try:
+                one = self._resolve(inside, branch.start)
+                other = self._resolve(outside, branch.start)
+            except _Fails:
+                continue
+            covers = self.defined[one] >= branch.flows and self.defined[other] >= self.all - branch.flows
+            if not covers or not self._available(one, branch.end) or not self._available(other, branch.otherwise_end):
+                continue
+            if (one, other) not in branch.joins:
+                branch.joins[one, other] = self.count
+                self.defined[self.count] = self.all
+                self.count += 1
+            return branch.joins[one, other]
+        raise _Fails
+
+    def _available(self, value: int, before: int) -> bool:
+        place = next((place for place, slot in enumerate(self.slots) if value in slot.results), -1)
+        return place < before
+
+    def _items(self, steps: list[MergedStep]) -> list[MergedStep | MergedBranch]:
+        items: list[MergedStep | MergedBranch] = []
+        place = 0
+        for branch in self.branches:
+            items += steps[place : branch.start]
+            joins = tuple(Join(result, one, other) for (one, other), result in branch.joins.items())
+            rows = tuple(sorted(row for flow in branch.flows for row in self.members[flow]))
+            then, otherwise = steps[branch.start : branch.end], steps[branch.end : branch.otherwise_end]
+            items.append(MergedBranch(rows, tuple(then), tuple(otherwise), joins))
+            place = branch.otherwise_end
+        return [*items, *steps[place:]]
+
+
+def _starts(form: Form) -> list[int]:
+    starts = []
+    count = len(form.arguments)
+    for step in form.steps:
+        starts.append(count)
+        count += step.width
+    return starts
+
+
+def _with_refs(code: Code, values: list[int]) -> Code:
+    rest = iter(values)
+    return shifted(code, lambda _: Ref(next(rest)))

@@ -1,0 +1,206 @@
+"""Which instances share a class, and the order of classes: children before parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transpiler.code import Call, Code
+from transpiler.lowered import (
+    AttributeValue,
+    BlockAttribute,
+    Body,
+    LoweredProgram,
+    Opaque,
+    SequentialAttribute,
+    WeightAttribute,
+)
+from transpiler.outline.classes import GeneratedClass, make_class
+from transpiler.outline.flow import flow_key
+from transpiler.outline.forms import Form, form_of
+from transpiler.outline.holes import skeleton
+from transpiler.outline.names import camel, usable
+from transpiler.outline.program import Name
+from transpiler.outline.trees import code_of, key_of
+
+_CORE = frozenset({"Layer", "Model", "Sequential", "Input"})
+
+
+def children_of(body: Body) -> Iterator[Body]:
+    """The bodies directly below a body, in order."""
+    for member in body.members:
+        if not isinstance(member.value, WeightAttribute):
+            yield from _bodies_in(member.value)
+
+
+def _bodies_in(value: AttributeValue) -> Iterator[Body]:
+    if isinstance(value, BlockAttribute):
+        yield value.body
+    elif isinstance(value, SequentialAttribute):
+        for child in value.children:
+            yield from _bodies_in(child)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Bodies of one torch class; of one height, if the class contains itself."""
+
+    key: tuple[str, int]
+    bodies: list[Body]
+
+
+class Grouping:
+    """Makes the classes of a program.
+
+    Args:
+        program: the lowered program.
+    """
+
+    def __init__(self, program: LoweredProgram) -> None:
+        self.program = program
+        self.classes: dict[str, GeneratedClass] = {}
+        self._calls: dict[int, Code] = {}
+        """By id of the body: the call that makes its layer."""
+        self._bodies: list[tuple[Body, int, bool]] = []
+        self._taken: set[str] = set(_CORE)
+        self._visit(program.root, inside_frozen=False)
+
+    def make(self) -> tuple[dict[str, GeneratedClass], Code]:
+        """All classes by name, children first, and the call that makes the root."""
+        for group in self._groups():
+            self._make(group)
+        return self.classes, self._calls[id(self.program.root)]
+
+    def _visit(self, body: Body, *, inside_frozen: bool) -> int:
+        heights = [
+            self._visit(child, inside_frozen=inside_frozen or body.frozen) for child in children_of(body)
+        ]
+        height = 1 + max(heights, default=-1)
+        self._bodies.append((body, height, body.frozen and not inside_frozen))
+        return height
+
+    # ── order ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _groups(self) -> list[_Group]:
+        """Groups such that all children of a group's bodies are in earlier groups."""
+        recursive = self._recursive()
+        groups: dict[tuple[str, int], _Group] = {}
+        key_of_body: dict[int, tuple[str, int]] = {}
+        for body, height, _ in self._bodies:
+            name = body.cls.qualified_name
+            key = (name, height if name in recursive else -1)
+            if body is self.program.root:
+                key = (name, height)
+            groups.setdefault(key, _Group(key, [])).bodies.append(body)
+            key_of_body[id(body)] = key
+        ordered: dict[tuple[str, int], None] = {}
+
+        def place(group: _Group) -> None:
+            if group.key in ordered:
+                return
+            for body in group.bodies:
+                for child in children_of(body):
+                    place(groups[key_of_body[id(child)]])
+            ordered[group.key] = None
+
+        for group in groups.values():
+            place(group)
+        return [groups[key] for key in ordered]
+
+    def _recursive(self) -> set[str]:
+        """Torch classes that contain themselves, directly or not."""
+        below: dict[str, set[str]] = {}
+        for body, _, _ in self._bodies:
+            names = below.setdefault(body.cls.qualified_name, set())
+            names.update(child.cls.qualified_name for child in children_of(body))
+        recursive = set()
+        for name in below:
+            reached: set[str] = set()
+            waiting = list(below[name])
+            while waiting:
+                other = waiting.pop()
+                if other not in reached:
+                    reached.add(other)
+                    waiting += below.get(other, ())
+            if name in reached:
+                recursive.add(name)
+        return recursive
+
+    # ── classes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _make(self, group: _Group) -> None:
+        frozen = {id(body): topmost for body, _, topmost in self._bodies}
+        rows: dict[object, list[Body]] = {}
+        forms: dict[object, Form] = {}
+        for body in group.bodies:
+            form = form_of(body, lambda child: self._calls[id(child)], frozen[id(body)])
+            key = (form, _constructor_key(body))
+            forms.setdefault(key, form)
+            rows.setdefault(key, []).append(body)
+        instances = [(bodies[0], forms[key], bodies) for key, bodies in rows.items()]
+        pending = [instances]
+        while pending:
+            some = pending.pop(0)
+            made = self._class_of(some)
+            if made is None:
+                pending = [*_split(some), *pending]
+
+    def _class_of(self, instances: list[tuple[Body, Form, list[Body]]]) -> GeneratedClass | None:
+        bodies = [body for body, _, _ in instances]
+        name = self._name(instances)
+        is_root = bodies[0] is self.program.root
+        made = make_class(name, bodies, [form for _, form, _ in instances], self.classes, is_root=is_root)
+        if made is None:
+            return None
+        self.classes[name] = made
+        self._taken.add(name)
+        for row, (_, _, same) in enumerate(instances):
+            call = Call(
+                Name(name),
+                (),
+                tuple((parameter, code_of(value)) for parameter, value in made.arguments[row].items()),
+            )
+            for body in same:
+                self._calls[id(body)] = call
+        return made
+
+    def _name(self, instances: list[tuple[Body, Form, list[Body]]]) -> str:
+        cls = instances[0][0].cls
+        style = self.program.style
+        renamed = dict(style.renames).get(cls.name)
+        name = renamed if renamed is not None else f"{style.prefix}{cls.name}"
+        name = usable(name, ())
+        if name not in self._taken:
+            return name
+        earlier = {
+            attribute
+            for made in self.classes.values()
+            if made.definition.name.startswith(name)
+            for attribute in made.attributes
+        }
+        own = [attribute for attribute, _ in instances[0][1].attributes if attribute not in earlier]
+        return usable(f"{name}{camel(own[0])}" if own else name, self._taken)
+
+
+def _constructor_key(body: Body) -> object:
+    if body.constructor is None:
+        return None
+    return tuple(
+        (name, value.text if isinstance(value, Opaque) else key_of(value))
+        for name, value in body.constructor.arguments.items()
+    )
+
+
+def _split(instances: list[tuple[Body, Form, list[Body]]]) -> list[list[tuple[Body, Form, list[Body]]]]:
+    """Instances by what they run; if that is one and the same, by how their members are made."""
+    for key_of_form in (flow_key, _members_key, lambda form: form):
+        groups: dict[object, list[tuple[Body, Form, list[Body]]]] = {}
+        for instance in instances:
+            groups.setdefault(key_of_form(instance[1]), []).append(instance)
+        if len(groups) > 1:
+            return list(groups.values())
+    return [[instance] for instance in instances]
+
+
+def _members_key(form: Form) -> object:
+    return tuple((name, skeleton(code)) for name, code in form.attributes)

@@ -1,0 +1,268 @@
+"""Several instances' expressions as one, with holes where their literals differ.
+
+>>> # Conv2D(64, 3) and Conv2D(128, 3) are Conv2D(Hole 0, Hole 1); hole 0 is 64 in the first instance, 128 in the second.
+>>> # Conv2D(64, 3) and Identity() are a Choice of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, replace
+
+from transpiler import code as c
+from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.lowered import Basic
+from transpiler.outline.forms import SEQUENTIAL
+from transpiler.outline.keras_calls import default_of
+from transpiler.outline.program import Name, Required
+from transpiler.outline.trees import children, code_of, is_value, key_of, value_of, with_children
+
+_ERASED = Literal(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole(Literal):
+    """A literal that instances may differ in: `number` finds its `HoleFact`. `value` is not used."""
+
+    number: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Sequence):
+    """One expression for each group of instances: `items[i]` for the instances `rows[i]`."""
+
+    rows: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Sequence):
+    """An element of a list that is repeated: `items` is the one element, `count` how often."""
+
+    count: Code = _ERASED
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Where a hole is: parameter `parameter` of a call of `function` that goes into `member`."""
+
+    member: str
+    function: str = ""
+    ordinal: int = 0
+    """How many calls of the same function stand before it in the member."""
+    parameter: str = ""
+    in_call: bool = False
+    """In `call`, where the value must be an attribute of self."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoleFact:
+    use: Use
+    values: dict[int, Basic]
+    """By instance; instances that don't have the hole are absent."""
+
+
+class Unifier:
+    """Unifies the expressions of one class and collects the holes."""
+
+    def __init__(self) -> None:
+        self.holes: list[HoleFact] = []
+        self._ordinals: dict[str, int] = {}
+
+    def member(self, name: str, codes: Rows[Code], rows: Rows[int]) -> Code:
+        """One expression that makes member `name` in all of `rows`."""
+        self._ordinals = {}
+        return self._unify(codes, rows, Use(name))
+
+    def statement(self, codes: Rows[Code], rows: Rows[int]) -> Code:
+        """One expression for a statement; the expressions have one skeleton."""
+        first = codes[0]
+        if all(code is first or code == first for code in codes):
+            return first
+        return self._statement(codes, rows, Use("", in_call=True))
+
+    # ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _statement(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        first = codes[0]
+        if isinstance(first, Literal):
+            values = [code.value for code in codes if isinstance(code, Literal)]
+            if len({key_of(value) for value in values}) == 1:
+                return first
+            return self._hole(dict(zip(rows, values, strict=True)), use)
+        below = [children(code) for code in codes]
+        uses = _child_uses(first, use)
+        new = tuple(
+            self._statement([parts[place] for parts in below], rows, uses[place]) for place in range(len(below[0]))
+        )
+        return with_children(first, new) if new else first
+
+    # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _unify(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        if all(is_value(code) for code in codes):
+            return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
+        codes = _same_keywords(codes)
+        groups = _grouped(codes)
+        if len(groups) == 1:
+            return self._rebuilt(codes, rows, use)
+        before = dict(self._ordinals)
+        items = []
+        for places in groups:
+            self._ordinals = dict(before)
+            items.append(self._rebuilt([codes[place] for place in places], [rows[place] for place in places], use))
+        return Choice("choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups))
+
+    def _rebuilt(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        first = codes[0]
+        if isinstance(first, Call):
+            return self._call(first, codes, rows, use)
+        if type(first) is Sequence and first.kind == "list":
+            return self._list(codes, rows, use)
+        if is_value(first):
+            return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
+        below = [children(code) for code in codes]
+        new = tuple(self._unify([parts[place] for parts in below], rows, use) for place in range(len(below[0])))
+        return with_children(first, new) if new else first
+
+    def _call(self, first: Call, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        name = first.function.name if isinstance(first.function, Function) else ""
+        inner = use
+        if name != SEQUENTIAL.name:
+            ordinal = self._ordinals.get(name, 0)
+            self._ordinals[name] = ordinal + 1
+            inner = replace(use, function=name, ordinal=ordinal)
+        below = [children(code) for code in codes]
+        names = ("", *("" for _ in first.arguments), *(keyword for keyword, _ in first.keywords))
+        new = [first.function]
+        for place in range(1, len(below[0])):
+            parts = [part[place] for part in below]
+            new.append(self._unify(parts, rows, replace(inner, parameter=names[place])))
+        return with_children(first, tuple(new))
+
+    def _list(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        lists = [code.items for code in codes if isinstance(code, Sequence)]
+        if len({len(items) for items in lists}) == 1:
+            below: list[tuple[Code, ...]] = list(lists)
+            counts: list[tuple[int, ...]] = []
+        else:
+            runs = [_runs(items) for items in lists]
+            below = [tuple(item for item, _ in run) for run in runs]
+            counts = [tuple(count for _, count in run) for run in runs]
+        new: list[Code] = []
+        for place in range(len(below[0])):
+            item = self._unify([parts[place] for parts in below], rows, use)
+            if counts:
+                values: dict[int, Basic] = {row: count[place] for row, count in zip(rows, counts, strict=True)}
+                item = Run("run", (item,), self._hole(values, Use(use.member, "range", 0, "n")))
+            new.append(item)
+        return Sequence("list", tuple(new))
+
+    def _hole(self, values: dict[int, Basic], use: Use) -> Code:
+        self.holes.append(HoleFact(use, values))
+        return Hole(None, len(self.holes) - 1)
+
+
+def skeleton(code: Code) -> Code:
+    """The expression with every literal erased: instances with the same skeleton differ in literals only."""
+    if isinstance(code, Literal):
+        return _ERASED
+    below = children(code)
+    return with_children(code, tuple(skeleton(child) for child in below)) if below else code
+
+
+def _grouped(codes: Rows[Code]) -> list[list[int]]:
+    """Places of the expressions that can become one, in order of appearance."""
+    if all(_is_list(code) for code in codes):
+        return _grouped_lists(codes)
+    groups: dict[object, list[int]] = {}
+    for place, code in enumerate(codes):
+        groups.setdefault(_head(code), []).append(place)
+    sequentials = [places for head, places in groups.items() if isinstance(head, Call) and head.function == SEQUENTIAL]
+    if not sequentials:
+        return list(groups.values())
+    places = sequentials[0]
+    lists = [code.arguments[0] for code in (codes[place] for place in places) if isinstance(code, Call)]
+    split = [[places[place] for place in group] for group in _grouped_lists(lists)]
+    others = [group for group in groups.values() if group is not places]
+    return sorted([*split, *others])
+
+
+def _grouped_lists(codes: Rows[Code]) -> list[list[int]]:
+    """Lists of one length, or with the same runs of equal elements, are one."""
+    lists = [code.items for code in codes if isinstance(code, Sequence)]
+    if len({len(items) for items in lists}) == 1:
+        heads = {tuple(_head(item) for item in items) for items in lists}
+        if len(heads) == 1 or len(lists[0]) == 1:
+            return [list(range(len(codes)))]
+    runs = {tuple(_head(item) for item, _ in _runs(items)) for items in lists}
+    if len(runs) == 1 and len({len(items) for items in lists}) > 1:
+        return [list(range(len(codes)))]
+    groups: dict[object, list[int]] = {}
+    for place, items in enumerate(lists):
+        groups.setdefault(tuple(_head(item) for item in items), []).append(place)
+    return list(groups.values())
+
+
+def _is_list(code: Code) -> bool:
+    return type(code) is Sequence and code.kind == "list" and not is_value(code)
+
+
+def _head(code: Code) -> object:
+    """What two expressions must share to be one: all but what stands below them."""
+    if is_value(code):
+        return "value"
+    if isinstance(code, Call):
+        names = tuple((name, _ERASED) for name, _ in code.keywords)
+        return Call(code.function, tuple(_ERASED for _ in code.arguments), names)
+    below = children(code)
+    return with_children(code, (_ERASED,) * len(below)) if below else code
+
+
+def _runs(items: tuple[Code, ...]) -> list[tuple[Code, int]]:
+    runs: list[tuple[Code, int]] = []
+    for item in items:
+        if runs and runs[-1][0] == item:
+            runs[-1] = (item, runs[-1][1] + 1)
+        else:
+            runs.append((item, 1))
+    return runs
+
+
+def _same_keywords(codes: Rows[Code]) -> Rows[Code]:
+    """Give calls of one Keras layer the same keywords, by writing out defaults that Keras is known to have."""
+    calls = [code for code in codes if isinstance(code, Call) and not isinstance(code.function, Name)]
+    by_function: dict[Code, set[tuple[str, ...]]] = {}
+    for call in calls:
+        by_function.setdefault(call.function, set()).add(tuple(name for name, _ in call.keywords))
+    if all(len(names) == 1 for names in by_function.values()):
+        return codes
+    return [_completed(code, by_function) for code in codes]
+
+
+def _completed(code: Code, by_function: dict[Code, set[tuple[str, ...]]]) -> Code:
+    if not isinstance(code, Call) or len(by_function.get(code.function, ())) < 2:
+        return code
+    given = dict(code.keywords)
+    names = sorted({name for names in by_function[code.function] for name in names})
+    for name in names:
+        default = default_of(code.function, name)
+        if name not in given and not isinstance(default, Required):
+            given[name] = code_of(default)
+    first = [name for name, _ in code.keywords]
+    ordered = sorted(given, key=lambda name: _order(code.function, name, first))
+    return Call(code.function, code.arguments, tuple((name, given[name]) for name in ordered))
+
+
+def _order(function: Code, name: str, _first: list[str]) -> tuple[int, str]:
+    from transpiler.outline.keras_calls import parameters
+
+    known = parameters(function)
+    return (known.index(name) if name in known else len(known), name)
+
+
+def _child_uses(code: Code, use: Use) -> list[Use]:
+    if isinstance(code, Call):
+        name = code.function.name if isinstance(code.function, c.Function | c.Member) else ""
+        names = ("", *("" for _ in code.arguments), *(keyword for keyword, _ in code.keywords))
+        return [replace(use, function=name.rpartition(".")[2], parameter=parameter) for parameter in names]
+    return [use] * len(children(code))

@@ -1,0 +1,301 @@
+"""Where literals come from: the torch constructor's arguments, its locals, or simple arithmetic on them.
+
+Every candidate is evaluated on every instance that has the literal; only one that is right for all is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence
+from transpiler.lowered import Basic, Constructor, Opaque
+from transpiler.outline.evaluate import Unknown, evaluate
+from transpiler.outline.holes import HoleFact, Use
+from transpiler.outline.init_source import CallFact, InitFacts
+from transpiler.outline.program import Name
+from transpiler.outline.trees import code_of, key_of, walk
+from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
+
+MISSING = object()
+"""Stands for the value of an expression on an instance where it has none."""
+
+TELLING = 5
+"""From this number on, a literal that equals an argument's value is taken to come from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFact:
+    """What is known of a generated class that a member may call: its torch name and torch parameters in order."""
+
+    torch_name: str
+    parameters: tuple[str, ...]
+    sources: Mapping[str, str]
+    """Generated parameter to torch parameter."""
+
+
+class Scope:
+    """The constructor arguments and locals of the instances of one class.
+
+    Args:
+        constructors: one for each instance, None where it is not known.
+        facts: what the constructor's source says.
+        children: generated class name to its torch class.
+        forbidden: attributes that mean something else in the generated class, `self.name`.
+    """
+
+    def __init__(
+        self,
+        constructors: list[Constructor | None],
+        facts: InitFacts,
+        children: Mapping[str, ChildFact],
+        forbidden: frozenset[str] = frozenset(),
+    ) -> None:
+        self.count = len(constructors)
+        self.facts = facts
+        self._children = children
+        known = [constructor for constructor in constructors if constructor is not None]
+        complete = known if len(known) == self.count else []
+        self.order: tuple[str, ...] = tuple(complete[0].arguments) if complete else ()
+        self.defaults: dict[str, Basic | Opaque] = dict(complete[0].defaults) if complete else {}
+        self.arguments: dict[str, tuple[Basic, ...]] = {}
+        self.presence: dict[str, tuple[bool, ...]] = {}
+        for name in self.order:
+            self._add_argument(name, [constructor.arguments.get(name) for constructor in complete])
+        self.scopes: list[dict[str, Basic]] = [
+            {name: values[row] for name, values in self.arguments.items()} for row in range(self.count)
+        ]
+        self._cache: dict[Code, tuple[object, ...]] = {}
+        self.definitions: dict[str, Code] = {}
+        for name, code in facts.definitions:
+            if name not in forbidden:
+                self._add_definition(name, code)
+        self._pairs: list[Code] | None = None
+
+    def _add_argument(self, name: str, values: list[Basic | Opaque]) -> None:
+        basic = [value for value in values if not isinstance(value, Opaque)]
+        if len(basic) == len(values):
+            self.arguments[name] = tuple(basic)
+        elif all(value is None for value in basic):
+            self.presence[name] = tuple(isinstance(value, Opaque) for value in values)
+
+    def _add_definition(self, name: str, code: Code) -> None:
+        if name in self.arguments or name in self.definitions:
+            return
+        try:
+            values = [evaluate(code, scope) for scope in self.scopes]
+        except Unknown:
+            return
+        if not self.order:
+            return
+        self.definitions[name] = code
+        for scope, value in zip(self.scopes, values, strict=True):
+            scope[name] = value
+
+    # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def vector(self, code: Code) -> tuple[object, ...]:
+        """Comparable values of an expression on all instances, MISSING where it has none."""
+        found = self._cache.get(code)
+        if found is None:
+            found = self._cache[code] = tuple(self._key(code, scope) for scope in self.scopes)
+        return found
+
+    @staticmethod
+    def _key(code: Code, scope: Mapping[str, Basic]) -> object:
+        try:
+            return key_of(evaluate(code, scope))
+        except Unknown:
+            return MISSING
+
+    def matches(self, code: Code, wanted: Mapping[int, object]) -> bool:
+        """Whether the expression has the wanted (comparable) values."""
+        for row, key in wanted.items():
+            if code in self._cache:
+                if self._cache[code][row] != key:
+                    return False
+            elif self._key(code, self.scopes[row]) != key:
+                return False
+        return True
+
+    # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, hole: HoleFact) -> Code | None:
+        """The expression that a hole's values come from; None if nothing fits.
+
+        A literal that all instances share stays one, unless the constructor's source shows where it comes from.
+        """
+        wanted = {row: key_of(value) for row, value in hole.values.items()}
+        aligned = self._first(self._aligned(hole.use), wanted)
+        if aligned is not None:
+            return aligned
+        values = list(hole.values.values())
+        if len(set(wanted.values())) == 1:
+            return self._evidence(hole.use, values[0], wanted) or code_of(values[0])
+        return (
+            self._first(self._mentioned(hole.use), wanted)
+            or self._first(self._names(hole.use), wanted)
+            or self._first(self.facts.expressions, wanted)
+            or self._first(self._arithmetic(hole.values), wanted)
+            or self._itemwise(hole)
+            or self._override(hole, wanted)
+        )
+
+    def _first(self, candidates: Iterable[Code], wanted: Mapping[int, object]) -> Code | None:
+        return next((code for code in candidates if self.matches(code, wanted)), None)
+
+    def _aligned(self, use: Use) -> Iterator[Code]:
+        """Arguments of the torch call that this Keras argument was translated from."""
+        facts = self.facts.calls.get(use.member) or ()
+        if use.function == "range":
+            yield from self.facts.counts.get(use.member, ())
+            return
+        child = self._children.get(use.function)
+        if child is not None:
+            calls = [fact for fact in facts if fact.function == child.torch_name]
+            for fact in _in_turn(calls, use.ordinal):
+                yield from _argument(fact, child.parameters, (child.sources.get(use.parameter, use.parameter),))
+            return
+        for fact in _in_turn([fact for fact in facts if torch_parameters(fact.function)], use.ordinal):
+            yield from _argument(fact, torch_parameters(fact.function), SOURCES.get(use.parameter, ()))
+
+    def _mentioned(self, use: Use) -> Iterator[Code]:
+        """Every argument in the member's own calls, those with a telling name first."""
+        found = [
+            (name, code)
+            for fact in self.facts.calls.get(use.member, ())
+            for name, code in (*(("", item) for item in fact.arguments), *fact.keywords)
+            if code is not None and not isinstance(code, Literal)
+        ]
+        liked = (use.parameter, *SOURCES.get(use.parameter, ()))
+        yield from (code for name, code in found if name in liked)
+        names = AFFINITY.get(use.parameter, ())
+        yield from (code for _, code in found if isinstance(code, Function) and code.name in names)
+        yield from (code for _, code in found)
+
+    def _evidence(self, use: Use, value: Basic, wanted: Mapping[int, object]) -> Code | None:
+        if isinstance(value, bool) or value is None or (isinstance(value, int | float) and value < TELLING):
+            liked = {use.parameter, *SOURCES.get(use.parameter, ()), *AFFINITY.get(use.parameter, ())}
+            return self._first(
+                (code for code in self._mentioned(use) if isinstance(code, Function) and code.name in liked), wanted
+            )
+        return self._first(self._mentioned(use), wanted)
+
+    def _names(self, use: Use) -> Iterator[Code]:
+        liked = (use.parameter, *SOURCES.get(use.parameter, ()), *AFFINITY.get(use.parameter, ()))
+        known = (*self.arguments, *self.definitions)
+        if use.in_call:
+            known = (*(name for name in self.definitions if name.startswith("self.")), *known)
+        yield from (Name(name) for name in liked if name in self.arguments or name in self.definitions)
+        yield from (Name(name) for name in known)
+
+    def numbers(self, rows: Iterable[int]) -> list[str]:
+        """Arguments and locals that are numbers on these instances."""
+        rows = list(rows)
+        names = (*self.arguments, *self.definitions)
+        return [name for name in names if all(_is_number(self.scopes[row].get(name)) for row in rows)]
+
+    def _arithmetic(self, values: Mapping[int, Basic]) -> Iterator[Code]:
+        first = next(iter(values.values()))
+        distinct = len({key_of(value) for value in values.values()})
+        sample = next(iter(values))
+        for name, value in self.scopes[sample].items():
+            if isinstance(value, list | tuple):
+                yield Call(Name("len"), (Name(name),))
+                yield from (Index(Name(name), (Literal(place),)) for place in range(len(value)))
+        if not all(_is_number(value) for value in values.values()):
+            return
+        names = self.numbers(values)
+        for name in names:
+            yield from _scaled(name, self.scopes[sample][name], first)
+        for one in names:
+            for other in names:
+                yield from _combined(one, other)
+        if distinct > 2:
+            for name in names:
+                yield from _moved(name, self.scopes[sample][name], first)
+
+    def _itemwise(self, hole: HoleFact) -> Code | None:
+        """A tuple whose elements come from somewhere each."""
+        values = list(hole.values.values())
+        first = values[0]
+        if not isinstance(first, list | tuple):
+            return None
+        if not all(isinstance(value, type(first)) and len(value) == len(first) for value in values):  # type: ignore[arg-type]
+            return None
+        items = []
+        for place in range(len(first)):
+            part = {row: value[place] for row, value in hole.values.items()}  # type: ignore[index]
+            item = self.find(HoleFact(Use(hole.use.member, parameter=hole.use.parameter), part))
+            if item is None:
+                return None
+            items.append(item)
+        return Sequence("list" if isinstance(first, list) else "tuple", tuple(items))
+
+    def _override(self, hole: HoleFact, wanted: Mapping[int, object]) -> Code | None:
+        """`k // 2 if p is None else p`: an optional argument that says what is computed otherwise."""
+        for name, values in self.arguments.items():
+            absent = {row for row in wanted if values[row] is None}
+            given = {row: key for row, key in wanted.items() if row not in absent}
+            if not absent or not given or not self.matches(Name(name), given):
+                continue
+            rest = {row: value for row, value in hole.values.items() if row in absent}
+            keys = {row: wanted[row] for row in absent}
+            candidates = (*map(Name, self.numbers(absent)), *self._arithmetic(rest))
+            code = self._first(candidates, keys)
+            if code is None and len(set(keys.values())) == 1:
+                code = code_of(next(iter(rest.values())))
+            if code is not None:
+                return Conditional(Binary("is", Name(name), Literal(None)), code, Name(name))
+        return None
+
+
+def names_in(code: Code) -> list[str]:
+    """Names that an expression mentions, with `self.` where they have it."""
+    return [node.name for node in walk(code) if isinstance(node, Name)]
+
+
+def _in_turn(calls: list[CallFact], ordinal: int) -> list[CallFact]:
+    """The call of that ordinal first, then the others."""
+    if ordinal < len(calls):
+        return [calls[ordinal], *calls[:ordinal], *calls[ordinal + 1 :]]
+    return calls
+
+
+def _argument(fact: CallFact, order: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Code]:
+    named = dict(fact.keywords)
+    for name in wanted:
+        place = order.index(name) if name in order else len(fact.arguments)
+        code = named.get(name) or (fact.arguments[place] if place < len(fact.arguments) else None)
+        if code is not None:
+            yield code
+
+
+def _scaled(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:
+    if not isinstance(value, int) or not isinstance(wanted, int) or value <= 0 or wanted <= 0:
+        return
+    if wanted % value == 0 and wanted // value > 1:
+        yield Binary("*", Name(name), Literal(wanted // value))
+    if wanted < value:
+        yield Binary("//", Name(name), Literal(value // wanted))
+    yield Binary("//", Binary("-", Name(name), Literal(1)), Literal(2))
+
+
+def _moved(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:
+    if isinstance(value, int) and isinstance(wanted, int) and value != wanted:
+        yield Binary("+" if wanted > value else "-", Name(name), Literal(abs(wanted - value)))
+
+
+def _combined(one: str, other: str) -> Iterator[Code]:
+    first, second = Name(one), Name(other)
+    if one < other:
+        yield Binary("*", first, second)
+        yield Binary("+", first, second)
+    if one != other:
+        yield Call(Name("int"), (Binary("*", first, second),))
+        yield Binary("//", first, second)
+        yield Binary("-", first, second)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,240 @@
+"""Names for the values of `call`, and its lines.
+
+A value takes the name that the torch line gave it. A name is used again only when the value that held it is dead.
+"""
+
+from __future__ import annotations
+
+from transpiler import code as c
+from transpiler.code import Binary, Call, Code, Function, Literal, Ref
+from transpiler.outline.forms import Loop, refs
+from transpiler.outline.lines import BranchItem, Item, JoinItem, named
+from transpiler.outline.names import singular, usable
+from transpiler.outline.program import Assign, For, If, Line, Name, Return
+
+NOUNS = {
+    "concatenate": "joined",
+    "reshape": "reshaped",
+    "transpose": "transposed",
+    "split": "parts",
+    "shape": "shape",
+    "matmul": "product",
+    "multiply": "product",
+    "add": "total",
+    "softmax": "weights",
+    "dot_product_attention": "attended",
+    "arange": "positions",
+    "broadcast_to": "broadcast",
+}
+"""What to call the result of an operation; others bear the operation's name."""
+
+OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
+
+_AFTER = 0.5
+"""A value that a loop reads in every turn lives a little longer than the loop's line."""
+
+
+class BodyWriter:
+    """Writes the lines of one `call`.
+
+    Args:
+        arguments: names of the arguments, as torch has them; they are the first values.
+        lists: which of them are lists.
+        items: statements, nested already.
+        result: what is returned.
+        taken: names that must not be shadowed.
+    """
+
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        lists: tuple[bool, ...],
+        items: list[Item | BranchItem],
+        result: Code,
+        taken: frozenset[str],
+    ) -> None:
+        self.items = items
+        self.result = result
+        self.taken = taken
+        self.names: dict[int, str] = {}
+        self.holders: dict[str, int] = {}
+        self.last: dict[int, float] = {}
+        self.read_last: dict[int, float] = {}
+        """As `last`, without the ends of branches."""
+        self.lists = {value for value, is_list in enumerate(lists) if is_list}
+        self.now = 0.0
+        for value, name in enumerate(arguments):
+            self._hold(value, usable(name, taken | self.holders.keys()))
+        self.arguments = tuple(self.names[value] for value in range(len(arguments)))
+        self._find_last_uses()
+
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of `call`."""
+        written: list[Line] = []
+        self.now = 0.0
+        for item in self.items:
+            written += self._branch(item) if isinstance(item, BranchItem) else self._statement(item)
+        return (*written, Return(named(self.result, self.names.__getitem__)))
+
+    # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find_last_uses(self) -> None:
+        for item in self.items:
+            if isinstance(item, Item):
+                self._read(item)
+                continue
+            for inner in (*item.then, *item.otherwise):
+                self._read(inner)
+            self.now += 1
+            for join in item.joins:
+                self.last[join.inside] = self.last[join.outside] = self.now
+        self.now += 1
+        for value in refs(self.result):
+            self.last[value] = self.read_last[value] = self.now
+
+    def _read(self, item: Item) -> None:
+        self.now += 1
+        for value in refs(item.code):
+            self.last[value] = self.read_last[value] = self.now
+        if isinstance(item.code, Loop):
+            for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
+                for value in refs(part):
+                    self.last[value] = self.read_last[value] = self.now + _AFTER
+
+    def _dead(self, value: int) -> bool:
+        return self.last.get(value, 0.0) <= self.now
+
+    def _hold(self, value: int, name: str) -> None:
+        self.names[value] = name
+        self.holders[name] = value
+
+    def _free(self, name: str) -> bool:
+        holder = self.holders.get(name)
+        return name not in self.taken and (holder is None or self._dead(holder))
+
+    def _give(self, value: int, wanted: str) -> str:
+        name = usable(wanted, self.taken)
+        if not self._free(name):
+            live = {name for name, holder in self.holders.items() if not self._dead(holder)}
+            name = usable(wanted, self.taken | live)
+        self._hold(value, name)
+        return name
+
+    # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _statement(self, item: Item, wish: dict[int, str] | None = None) -> list[Line]:
+        self.now += 1
+        if isinstance(item.code, Loop):
+            return self._loop(item, item.code)
+        code = named(item.code, self.names.__getitem__)
+        if not any(result in self.last for result in item.results):
+            is_member = isinstance(item.code, Call) and isinstance(item.code.function, c.Member)
+            return [Assign((), code, item.comment)] if is_member else []
+        hints = item.names if len(item.names) == len(item.results) else (None,) * len(item.results)
+        targets = []
+        for place, (result, hint) in enumerate(zip(item.results, hints, strict=True)):
+            if result not in self.last:
+                targets.append("_")
+                continue
+            wanted = (wish or {}).get(result) or hint or self._telling(item, place)
+            targets.append(self._give(result, wanted))
+        return [Assign(tuple(targets), code, item.comment)]
+
+    def _telling(self, item: Item, place: int) -> str:
+        """A name for a value that torch's line gives none."""
+        read = refs(item.code)
+        if len(item.results) == 1 and read and read[0] not in self.lists and self._dead(read[0]):
+            return self.names[read[0]]
+        match item.code:
+            case Call(c.Member(name, _), _, _):
+                base = name
+            case Call(Function(name), _, _):
+                last = name.rpartition(".")[2]
+                base = NOUNS.get(last, last)
+            case Binary(operator, _, _):
+                base = OPERATORS.get(operator, "y")
+            case _:
+                base = "y"
+        return base if len(item.results) == 1 else f"{base}{place + 1}"
+
+    def _loop(self, item: Item, loop: Loop) -> list[Line]:
+        (result,) = item.results
+        start = loop.arguments[0]
+        assert isinstance(loop.function, c.Member)
+        lines: list[Line] = []
+        reused = isinstance(start, Ref) and start.value not in self.lists and self._dead(start.value)
+        before = named(start, self.names.__getitem__)
+        if reused and isinstance(start, Ref):
+            name = self.names[start.value]
+            self._hold(result, name)
+        else:
+            name = self._give(result, (item.names or (None,))[0] or "x")
+            lines.append(Assign((name,), before))
+        live = {name for name, holder in self.holders.items() if not self._dead(holder)}
+        element = usable(singular(loop.function.name), self.taken | live | {name})
+        arguments = tuple(named(part, self.names.__getitem__) for part in loop.arguments[1:])
+        keywords = tuple((word, named(part, self.names.__getitem__)) for word, part in loop.keywords)
+        call = Call(Name(element), (Name(name), *arguments), keywords)
+        lines.append(For((element,), c.Member(loop.function.name), (Assign((name,), call),), item.comment))
+        self.holders.pop(element, None)
+        return lines
+
+    def _branch(self, branch: BranchItem) -> list[Line]:
+        wishes = {join.result: self._join_name(join, branch) for join in branch.joins}
+        inside = {join.inside: wishes[join.result] for join in branch.joins}
+        outside = {join.outside: wishes[join.result] for join in branch.joins}
+        end = self.last[branch.joins[0].outside] if branch.joins else 0.0
+        kept = [join.outside for join in branch.joins if wishes[join.result] == self.names.get(join.outside)]
+        for value in kept:
+            # `then` may overwrite it: the other way out still has it.
+            self.last[value] = self.read_last.get(value, 0.0)
+        then = [line for item in branch.then for line in self._statement(item, inside)]
+        for value in kept:
+            self.last[value] = end
+        otherwise = [line for item in branch.otherwise for line in self._statement(item, outside)]
+        self.now += 1
+        held = dict(self.names)
+        names = []
+        for join in branch.joins:
+            names.append(self._give(join.result, wishes[join.result]))
+        then += _moves([(name, held[join.inside]) for name, join in zip(names, branch.joins, strict=True)])
+        otherwise += _moves([(name, held[join.outside]) for name, join in zip(names, branch.joins, strict=True)])
+        if not then:
+            return [If(_negated(branch.test), tuple(otherwise))]
+        return [If(branch.test, tuple(then), tuple(otherwise))]
+
+    def _join_name(self, join: JoinItem, branch: BranchItem) -> str:
+        """The name of what comes out of a branch: that of the value before it, if it isn't needed any more."""
+        end = self.now + len(branch.then) + len(branch.otherwise) + 1
+        before = self.names.get(join.outside)
+        shared = sum(other.outside == join.outside for other in branch.joins) > 1
+        is_free = join.outside not in self.lists and self.last[join.outside] <= end
+        if before is not None and is_free and not shared:
+            return before
+        for item in (*branch.then, *branch.otherwise):
+            if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
+                return item.names[0]
+        return "x"
+
+
+def _moves(pairs: list[tuple[str, str]]) -> list[Line]:
+    """Assignments that give each name its value; all at once where one's value is another's name."""
+    pairs = [(name, value) for name, value in pairs if name != value]
+    if not pairs:
+        return []
+    if {name for name, _ in pairs} & {value for _, value in pairs}:
+        values = c.Sequence("tuple", tuple(Name(value) for _, value in pairs))
+        return [Assign(tuple(name for name, _ in pairs), values)]
+    return [Assign((name,), Name(value)) for name, value in pairs]
+
+
+def _negated(test: Code) -> Code:
+    match test:
+        case Binary("is not", left, Literal(None)):
+            return Binary("is", left, Literal(None))
+        case Binary("is", left, Literal(None)):
+            return Binary("is not", left, Literal(None))
+        case c.Unary("not", operand):
+            return operand
+        case _:
+            return c.Unary("not", test)

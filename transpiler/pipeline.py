@@ -1,0 +1,87 @@
+"""All stages from a module to source, in order.
+
+    capture -> lift -> match -> layout -> outline -> render
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.export import capture
+from transpiler.language.expressions import Scope, evaluate
+from transpiler.language.syntax import ModelDeclaration, RuleBook
+from transpiler.layout.program import LaidOut
+from transpiler.layout.whole import layout
+from transpiler.lift.lift import lift
+from transpiler.lift.program import Program
+from transpiler.lowered import LoweredProgram, Style
+from transpiler.match.match import match
+from transpiler.match.program import MatchedProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What each stage produced."""
+
+    lifted: Program
+    matched: MatchedProgram
+    laid_out: LaidOut
+    lowered: LoweredProgram
+
+
+def run_stages(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    book: RuleBook,
+    name: str,
+    constructors: ConstructorLog | None,
+) -> Stages:
+    """From a torch module to bodies in Keras terms.
+
+    Raises:
+        ModelError: the model cannot be captured, or something in it has no rule.
+        RulesError: a rule cannot be applied.
+    """
+    declaration = book.model
+    style = style_of(declaration)
+    lifted = lift(capture(model, args, kwargs, _dynamic(declaration), constructors))
+    matched = match(lifted, book)
+    laid_out = layout(matched, declaration, style)
+    own_files = [text for file, text in book.texts if not file.startswith("packs/")]
+    lowered = LoweredProgram(
+        name=name,
+        root=laid_out.root,
+        signature=laid_out.signature,
+        style=style,
+        rules_name=_rules_name(book),
+        digest=hashlib.sha256("\0".join(own_files).encode()).hexdigest()[:8] if own_files else "",
+        model_name=declaration.factory if declaration else lifted.root.cls.qualified_name,
+    )
+    return Stages(lifted, matched, laid_out, lowered)
+
+
+def style_of(declaration: ModelDeclaration | None) -> Style:
+    """`style { … }` of the rules file."""
+    given = {name: evaluate(value, Scope({})) for name, value in declaration.style} if declaration else {}
+    prefix, package, keep = given.pop("prefix", ""), given.pop("package", ""), given.pop("keep_unused", False)
+    renames = tuple((name, str(value)) for name, value in given.items())
+    return Style(prefix=str(prefix), renames=renames, package=str(package), keep_unused=bool(keep))
+
+
+def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[bool, ...]]:
+    if declaration is None:
+        return {}
+    return {
+        entry.name: tuple(isinstance(size, str) for size in entry.type.dimensions) for entry in declaration.inputs
+    }
+
+
+def _rules_name(book: RuleBook) -> str:
+    return book.model.position.file.rsplit("/", 1)[-1] if book.model else ""

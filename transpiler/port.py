@@ -1,0 +1,133 @@
+"""A ported model: its source, its signature, its weight plan, and the Keras model they make.
+
+>>> port = transpile(model, (x,), name="SlimNeck")  # doctest: +SKIP
+>>> port.write(Path("tf.py"))  # doctest: +SKIP
+>>> port.verify().max_rel_err  # doctest: +SKIP
+3.1e-07
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from transpiler.capture.constructors import ConstructorLog
+from transpiler.errors import RulesError
+from transpiler.language.loader import load_rules
+from transpiler.language.syntax import RuleBook
+from transpiler.lowered import Signature
+from transpiler.outline import outline
+from transpiler.pipeline import Stages, run_stages
+from transpiler.render import render
+from transpiler.weights.plan import WeightPlan
+from transpiler.weights.plan_file import plan_path, write_plan
+
+if TYPE_CHECKING:
+    import keras
+
+    from transpiler.verify.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What `transpile` returns."""
+
+    source: str
+    """The text of `tf.py`."""
+    signature: Signature
+    plan: WeightPlan
+    stages: Stages
+    _model: nn.Module
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _name: str
+
+    def write(self, path: Path | str) -> None:
+        """Write `tf.py` at `path` and the plan beside it, both whole or not at all."""
+        from transpiler.atomic import write_text  # noqa: PLC0415
+
+        path = Path(path)
+        write_plan(plan_path(path), self.plan)
+        write_text(path, self.source)
+
+    def build(self) -> keras.Model:
+        """The Keras model that the source makes, with the torch model's weights poured in."""
+        from transpiler.build import build_from_source  # noqa: PLC0415  (imports keras)
+        from transpiler.weights.pour import pour  # noqa: PLC0415  (imports keras)
+
+        built = build_from_source(self.source, self._name)
+        state = {key: tensor.detach().cpu().numpy() for key, tensor in self._model.state_dict().items()}
+        pour(built, self.plan, state, where=self._name)
+        return built
+
+    def verify(self, batches: tuple[int, ...] = (1, 3), seed: int = 0) -> Report:
+        """Both models on fresh random inputs: per output the largest absolute and relative error."""
+        from transpiler.verify.compare import compare  # noqa: PLC0415  (imports keras)
+        from transpiler.verify.inputs import fresh_cases  # noqa: PLC0415
+
+        leaves, spec = pytree.tree_flatten(self._arguments)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+        def call(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> object:
+            fresh = iter(inputs)
+            filled = [next(fresh) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+            args, kwargs = pytree.tree_unflatten(filled, spec)
+            return model(*args, **kwargs)
+
+        return compare(
+            self._model, self.build(), self.signature, fresh_cases(self.signature, tensors, batches, seed), call
+        )
+
+
+def transpile(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    rules: Path | str | RuleBook | None = None,
+    name: str | None = None,
+    constructors: ConstructorLog | None = None,
+) -> Port:
+    """Write the Keras source of a torch model.
+
+    >>> port = transpile(model, (torch.rand(1, 3, 224, 224),), name="ResNet")  # doctest: +SKIP
+
+    Args:
+        model: traced in evaluation mode; it is not changed.
+        args: example inputs, batch first.
+        kwargs: further inputs by name.
+        rules: a rules file beside the shipped packs; None for the packs alone.
+        name: of the Keras model; the class's name by default.
+        constructors: what `recording()` saw while the model was built, for the parameters of the generated classes.
+
+    Raises:
+        RulesError: the rules file is wrong; every problem is listed.
+        ModelError: the model cannot be captured, or something in it has no rule.
+    """
+    book = rules if isinstance(rules, RuleBook) else checked_rules(None if rules is None else Path(rules))
+    name = name or type(model).__name__
+    stages = run_stages(model, args, dict(kwargs or {}), book, name, constructors)
+    laid_out = stages.laid_out
+    plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied)
+    source = render(outline(stages.lowered))
+    return Port(source, laid_out.signature, plan, stages, model, (args, dict(kwargs or {})), name)
+
+
+def checked_rules(path: Path | None) -> RuleBook:
+    """The rules of a file and the packs below them, checked.
+
+    Raises:
+        RulesError: every problem of every file.
+    """
+    from transpiler.language.checker import check  # noqa: PLC0415
+
+    book = load_rules(path)
+    problems = tuple(check(book)) if path is not None else ()
+    if problems:
+        raise RulesError(problems)
+    return book

@@ -1,0 +1,63 @@
+"""Makes fresh random inputs that resemble the example inputs in all but their values and their batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from transpiler.lowered import Signature
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run of both models."""
+
+    batch: int
+    inputs: tuple[torch.Tensor, ...]
+    """In the order of the signature, each in torch's order of dimensions."""
+
+
+def fresh_cases(
+    signature: Signature, examples: Sequence[torch.Tensor], batches: Sequence[int] = (1, 3), seed: int = 0
+) -> Iterator[Case]:
+    """One case for each batch size; a single one where the model fixes its batch.
+
+    Floats are normal, so that negative values occur; whole numbers lie in the range of the example's, which the model
+    is known to take (they may be indices).
+
+    >>> [case.inputs[0].shape for case in fresh_cases(port.signature, (x,))]  # doctest: +SKIP
+    [torch.Size([1, 3, 192, 256]), torch.Size([3, 3, 192, 256])]
+
+    Args:
+        signature: the model's; its first dimensions say whether the batch is dynamic.
+        examples: one tensor an input, flattened.
+        batches: sizes of the batch to try.
+        seed: of the random numbers.
+    """
+    import torch  # noqa: PLC0415  (slow)
+
+    generator = torch.Generator().manual_seed(seed)
+    dynamic = [bool(each.shape) and each.shape[0] is None for each in signature.inputs]
+    if not any(dynamic):
+        batches = [examples[0].shape[0] if examples and examples[0].ndim else 1]
+    for batch in batches:
+        inputs = (
+            _fresh(example, (batch, *example.shape[1:]) if grows else tuple(example.shape), generator)
+            for example, grows in zip(examples, dynamic, strict=True)
+        )
+        yield Case(batch, tuple(inputs))
+
+
+def _fresh(example: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    import torch  # noqa: PLC0415  (slow)
+
+    if example.is_floating_point() or example.is_complex():
+        return torch.randn(shape, generator=generator, dtype=example.dtype)
+    if example.dtype == torch.bool:
+        return torch.randint(0, 2, shape, generator=generator, dtype=torch.uint8).bool()
+    low, high = (int(example.min()), int(example.max())) if example.numel() else (0, 0)
+    return torch.randint(low, high + 1, shape, generator=generator, dtype=example.dtype)

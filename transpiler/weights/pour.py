@@ -1,0 +1,97 @@
+"""Pours a checkpoint into a built Keras model, and reads it back out.
+
+>>> pour(model, plan, open_checkpoint(Path("slimneck.safetensors")))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from transpiler.atomic import writing
+from transpiler.errors import CheckpointError, Diagnostic
+from transpiler.weights.arrange import Array, to_keras, to_torch
+from transpiler.weights.matching import match_checkpoint
+from transpiler.weights.plan import PlanEntry, WeightPlan
+from transpiler.weights.variables import find_variable, top_layer, variable_names
+
+_STALE = "tf.py and its weight plan belong to different runs: write both anew with `kerascribe generate`"
+
+
+def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], where: str = "") -> None:
+    """Assign every variable of `model`; nothing is assigned unless everything fits.
+
+    Args:
+        model: the model that the generated `build_model()` gives.
+        plan: its weight plan.
+        tensors: torch tensors as numpy arrays, by key of the state dict.
+        where: the checkpoint's name, for messages.
+
+    Raises:
+        CheckpointError: the checkpoint does not fit the plan, or the plan does not fit the model; all is listed.
+    """
+    targets = _targets(model, plan)
+    found = match_checkpoint(plan, tensors, where)
+    for entry in plan.entries:
+        for variable, value in zip(targets[entry], to_keras(entry, found[entry.source]), strict=True):
+            variable.assign(value)
+
+
+def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
+    """The torch state dict that `model`'s weights make, without the tensors that the plan drops.
+
+    >>> sorted(unpour(model, plan))  # doctest: +SKIP
+    ['fc.bias', 'fc.weight']
+
+    Raises:
+        CheckpointError: the plan does not fit the model.
+    """
+    targets = _targets(model, plan)
+    state = {
+        entry.source: to_torch(entry, tuple(keras.ops.convert_to_numpy(variable) for variable in targets[entry]))
+        for entry in plan.entries
+        if entry.constant is None
+    }
+    return state | {tied.key: state[tied.source] for tied in plan.tied}
+
+
+def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) -> None:
+    """Write the weights (`.weights.h5`) and the whole model (`.keras`), both or neither.
+
+    >>> write_artifacts(model, Path("tf.weights.h5"), Path("tf.keras"))  # doctest: +SKIP
+
+    Raises:
+        OSError: a file cannot be written; those that were there stay as they were.
+    """
+    with writing(weights_path) as weights, writing(model_path) as whole:
+        model.save_weights(weights)
+        model.save(whole)
+
+
+def _targets(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:
+    root = top_layer(model)
+    problems: list[Diagnostic] = []
+    targets: dict[PlanEntry, tuple[keras.Variable, ...]] = {}
+    for entry in plan.entries:
+        try:
+            targets[entry] = tuple(find_variable(root, path) for path in entry.variables)
+        except CheckpointError as error:
+            problems.extend(error.diagnostics)
+            continue
+        problems.extend(
+            Diagnostic(f"{path} has shape {tuple(variable.shape)}, planned is {shape}", hint=_STALE)
+            for path, variable, shape in zip(entry.variables, targets[entry], entry.shapes, strict=True)
+            if tuple(variable.shape) != shape
+        )
+    covered = {id(variable) for variables in targets.values() for variable in variables}
+    names = variable_names(model)
+    problems.extend(
+        Diagnostic(f"no entry of the plan fills {name}", hint=_STALE)
+        for identity, name in names.items()
+        if identity not in covered
+    )
+    if problems:
+        raise CheckpointError(problems)
+    return targets
