@@ -17,7 +17,6 @@ from rich.console import Console
 
 from transpiler.commands import check_file, is_current, pour_checkpoint, verify_port, write_port
 from transpiler.errors import KerascribeError
-from transpiler.explain import show_stage
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
 
@@ -87,6 +86,8 @@ def explain(
     rules: Rules, stage: Annotated[Stage, typer.Option(help="The stage whose result is shown.")] = Stage.LAYOUT
 ) -> None:
     """Print what a stage made of the model."""
+    from transpiler.explain import show_stage  # noqa: PLC0415  (imports torch)
+
     _say(show_stage(load_project(rules), stage.value))
 
 

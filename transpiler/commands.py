@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def pour_checkpoint(rules: Path) -> Poured:
     project = open_project(rules)
     plan = read_plan(project.paths.plan)
     checkpoint = _checkpoint(project, plan)
-    _hush_tensorflow()
+    _load_keras()
 
     from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
     from transpiler.weights.pour import pour, write_artifacts  # noqa: PLC0415  (as above)
@@ -96,7 +97,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     if not project.paths.weights.is_file():
         hint = f"run kerascribe pour {rules}"
         raise CheckpointError(Diagnostic("there are no weights", where=project.paths.weights.name, hint=hint))
-    _hush_tensorflow()
+    _load_keras()
 
     import torch  # noqa: PLC0415  (slow)
 
@@ -148,6 +149,18 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
     return open_checkpoint(project.paths.checkpoint, [entry.source for entry in plan.entries])
 
 
-def _hush_tensorflow() -> None:
-    # Its greetings about CPU features are not what a user of this command asked for.
+def _load_keras() -> None:
+    """Import Keras without TensorFlow's greetings about CPU features.
+
+    They come from C++ before any setting is read, so only the file descriptor of stderr can be kept from them.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            import keras  # noqa: F401, PLC0415  (slow)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -198,7 +198,11 @@ def test_pouring_safetensors_does_not_import_torch(run, folder):
         ('some_net.py:Net" (width = 6)', 'some_net.py:number"', "some_net.py:number: builds a int, no torch.nn.Module"),
         ("width", "depth", "some_net.py:Net: raises TypeError: "),
         ("float32", "float31", "float31"),
-        ("use torch.nn", "module torch.nn.Linear => keras.layers.Denze(out_features)", "did you mean 'Dense'?"),
+        (
+            "use torch.nn",
+            "module torch.nn.Linear => keras.layers.Denze(out_features)",
+            "did you mean 'keras.layers.Dense'?",
+        ),
         (
             "use torch.nn",
             "module torch.nn.Linear => keras.layers.Dense(out_features, use_bia = bias is not None)",
@@ -227,7 +231,7 @@ def test_an_operator_without_a_rule_gives_the_line_and_a_rule_to_fill_in(run, fo
     assert (failed.code, failed.out) == (2, "")
     assert "aten.linalg_eig" in failed.err
     assert "some_net.py:27" in failed.err
-    assert "\n  op aten." in failed.err
+    assert "op aten.linalg_eigvals(self) => " in failed.err
     assert files(folder) == GIVEN
 
 
@@ -346,7 +350,7 @@ def test_rules_are_listed_checked_and_explained(run, folder):
 def test_every_stage_can_be_shown(run, folder, stage):
     shown = run("explain", folder / "net.rules", "--stage", stage)
     assert shown.code == 0, shown
-    assert "stem" in shown.out
+    assert "Stem" in shown.out
 
 
 def test_a_mistake_of_ours_is_short_unless_asked_for(run, folder, monkeypatch):

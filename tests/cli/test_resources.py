@@ -16,7 +16,7 @@ from transpiler import resources
 import transpiler
 print(transpiler.__file__)
 assert resources.read_grammar("rules.lark")
-assert resources.pack_names() == ("torch.aten", "torch.nn"), resources.pack_names()
+assert {"torch.aten", "torch.nn"} <= set(resources.pack_names()), resources.pack_names()
 for name in resources.pack_names():
     assert resources.read_pack(name)
 assert any(entry.name.endswith(".jinja") for entry in resources.template_root().iterdir())

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -25,8 +27,6 @@ from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
-
-_INTERNAL = ("/torch/nn/modules/module.py", "/torch/fx/", "/torch/export/", "/torch/_export/", "/torch/_", "/torch/utils/")
 
 
 def capture(
@@ -156,6 +156,8 @@ class _Recorder:
             return
         if self._graph is not mode.tracer.graph:  # export may run the model more than once: the last run counts
             self._graph = mode.tracer.graph
+            # A node's line is where the module's own code stands, helper functions and `_forward_impl` included.
+            mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign]
             self._stack, self._calls, self._nodes = [], [], []
         self._see_nodes()
         index = len(self._calls)
@@ -246,11 +248,23 @@ def _bind(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
     return dict(bound.arguments)
 
 
+def _innermost_user_frame(frames: traceback.StackSummary) -> traceback.StackSummary:
+    own = (frame for frame in reversed(frames) if _is_model_code(frame.filename))
+    return traceback.StackSummary.from_list(list(itertools.islice(own, 1)))
+
+
+def _is_model_code(file: str) -> bool:
+    """The user's files, libraries of models, and torch's own modules; none of torch's machinery."""
+    if file == __file__ or "/torch/" not in file:
+        return file != __file__
+    return "/torch/nn/modules/" in file and not file.endswith("/module.py")
+
+
 def _caller() -> SourceFrame | None:
     frame = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not any(part in name for part in _INTERNAL) and name != __file__:
+        if _is_model_code(name):
             return SourceFrame(name, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 
 from transpiler.errors import Diagnostic
-from transpiler.language.keras_checks import check_calls, check_chain, check_targets
+from transpiler.language.keras_checks import check_calls, check_chain, check_helper, check_targets
 from transpiler.language.loader import pack_file
 from transpiler.language.name_checks import (
     check_calls_clause,
@@ -18,8 +18,17 @@ from transpiler.language.name_checks import (
 )
 from transpiler.language.problems import Problem, diagnose_all
 from transpiler.language.reachability import unreachable
-from transpiler.language.syntax import Emit, ModelDeclaration, ModuleRule, OperatorRule, RuleBook, View
-from transpiler.language.torch_checks import check_class, check_operator, visible_names
+from transpiler.language.syntax import (
+    Emit,
+    Helper,
+    ModelDeclaration,
+    ModuleRule,
+    OperatorRule,
+    Position,
+    RuleBook,
+    View,
+)
+from transpiler.language.torch_checks import check_class, check_ignores, check_operator, visible_names
 from transpiler.resources import pack_names
 
 STYLE = ("prefix", "package", "keep_unused")
@@ -48,17 +57,21 @@ def _problems(book: RuleBook, texts: Mapping[str, str], chosen: set[str]) -> Ite
         yield from _check_model(book.model)
     module_rules = [rule for rule in book.module_rules if rule.position.file in chosen]
     operator_rules = [rule for rule in book.operator_rules if rule.position.file in chosen]
-    for module_rule in module_rules:
-        yield from check_class(module_rule)
-        yield from _check_rule(module_rule, texts)
-    for operator_rule in operator_rules:
-        yield from check_operator(operator_rule)
-        yield from _check_rule(operator_rule, texts)
+    said: dict[Position, set[Position]] = {}
+    rules: list[ModuleRule | OperatorRule] = [*module_rules, *operator_rules]
+    for rule in rules:
+        # Alternatives of one rule stand in one place: what is wrong with the first need not be said of the others.
+        before = said.setdefault(rule.position, set())
+        found = [problem for problem in _check_rule(rule, texts) if problem.position not in before]
+        before.update(problem.position for problem in found)
+        yield from found
+    yield from check_ignores(module_rules)
     yield from unreachable(module_rules, operator_rules)
 
 
 def _check_rule(rule: ModuleRule | OperatorRule, texts: Mapping[str, str]) -> Iterator[Problem]:
     text = texts.get(rule.position.file, "")
+    yield from check_class(rule) if isinstance(rule, ModuleRule) else check_operator(rule)
     known = visible_names(rule)
     for expr in rule_expressions(rule):
         yield from check_names(expr, known)
@@ -67,6 +80,8 @@ def _check_rule(rule: ModuleRule | OperatorRule, texts: Mapping[str, str]) -> It
     if isinstance(rule.target, Emit):
         yield from check_chain(rule.target)
         yield from check_targets(rule.target, rule.weights, text)
+    if isinstance(rule.target, Helper):
+        yield from check_helper(rule.target)
     if isinstance(rule.target, View):
         yield from check_view(rule.target, rule.position)
     for entry in rule.weights:

@@ -87,7 +87,8 @@ def _read(clauses: Clauses, expressions: ExpressionBuilder, node: Tree[Token]) -
         case "calls":
             clauses.calls = _calls(expressions, node)
         case "reads":
-            clauses.reads += tuple(_reads(expressions, read, clauses.reads) for read in trees(node))
+            for read in trees(node):
+                clauses.reads += (_reads(expressions, read, clauses.reads),)
         case "writes":
             clauses.writes = tuple(layout(expressions, token) for token in node.children)
         case "pointwise":

@@ -111,7 +111,10 @@ class ExpressionBuilder:
     def identifier(self, node: Node) -> str:
         """A name that generated source may bear."""
         assert isinstance(node, Token)  # noqa: S101 - NAME in the grammar
-        text = self.text(node)
+        return self.checked(self.text(node), node)
+
+    def checked(self, text: str, node: Node) -> str:
+        """The text, if it can be a name; `node` is where it stands."""
         if "__" in text:
             raise PlacedError(f"'{text}' has a double underscore, which names in rules never have", self.position(node))
         if keyword.iskeyword(text) or not text.isidentifier():
@@ -153,7 +156,7 @@ class ExpressionBuilder:
             return Literal(_WORDS[text], self.position(tree))
         if text.isdigit():  # `axis({1,2,3})`
             return Literal(int(text), self.position(tree))
-        return Name(self.identifier(token), self.position(tree))
+        return self._nested(None, token, self.position(tree))
 
     def _integer(self, tree: Tree[Token]) -> Expr:
         (token,) = tree.children
@@ -170,7 +173,16 @@ class ExpressionBuilder:
 
     def _attribute(self, tree: Tree[Token]) -> Expr:
         base, name = tree.children
-        return Attribute(self.expr(base), self.identifier(name), self.position(tree))
+        return self._nested(self.expr(base), name, self.position(tree))
+
+    def _nested(self, base: Expr | None, node: Node, position: Position) -> Expr:
+        """`base.name`; an alternative may be dotted itself: `keras.{ops.relu,activations.silu}`."""
+        assert isinstance(node, Token)  # noqa: S101 - NAME in the grammar
+        for part in self.text(node).split("."):
+            name = self.checked(part, node)
+            base = Name(name, position) if base is None else Attribute(base, name, position)
+        assert base is not None  # noqa: S101 - there is at least one part
+        return base
 
     def _call(self, tree: Tree[Token]) -> Expr:
         function, *rest = tree.children

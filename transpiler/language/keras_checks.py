@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from transpiler.language import signatures
 from transpiler.language.expressions import dotted_name, walk
+from transpiler.language.helper_names import is_helper, is_helper_layer, nearest_helper
 from transpiler.language.problems import Problem
 from transpiler.language.signatures import REQUIRED, FunctionSignature, LayerSignature
-from transpiler.language.syntax import Attribute, Call, Conditional, Emit, Expr, Position, WeightEntry
+from transpiler.language.syntax import Attribute, Call, Conditional, Emit, Expr, Helper, Position, WeightEntry
 
 _LAYERS = "keras.layers."
 
@@ -42,6 +43,13 @@ def check_chain(target: Emit) -> Iterator[Problem]:
             yield Problem("'>>' chains layers", link.position, "as in: keras.layers.ZeroPadding2D(1) >> keras.layers.…")
 
 
+def check_helper(target: Helper) -> Iterator[Problem]:
+    """The helper must be one that ships."""
+    name = dotted_name(target.call.function)
+    if name is not None and not is_helper(name):
+        yield Problem(f"unknown helper '{name}'", target.call.function.position, nearest_helper(name))
+
+
 def check_targets(target: Emit, weights: tuple[WeightEntry, ...], text: str) -> Iterator[Problem]:
     """Every variable that `weights` fills must be one of a layer that the target makes."""
     layers = [signatures.layer(name) for link in target.chain for name in layers_of(link)]
@@ -67,7 +75,7 @@ def layers_of(expr: Expr) -> tuple[str, ...]:
     if isinstance(expr, Conditional):
         return (*layers_of(expr.then), *layers_of(expr.otherwise))
     name = dotted_name(expr.function) if isinstance(expr, Call) else None
-    return (name,) if name is not None and name.startswith(_LAYERS) else ()
+    return (name,) if name is not None and (name.startswith(_LAYERS) or is_helper_layer(name)) else ()
 
 
 def _check_call(call: Call, name: str, text: str) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ("op a.b(x) when x = 1", "'=' gives an argument its value", "write '==' to compare"),
     ("op a.b(x) when (x = 1", "'=' gives an argument its value", "write '==' to compare"),
     ("op a.b(x) when f(x == 1 = 2", "'=' gives an argument its value", "write '==' to compare"),
-    ("module a.B when x: ", "':' does not end a condition", "the rule goes on with '=>'"),
+    ("module a.B when x: ", "':' does not belong here", "the rule goes on with '=>' or 'when'"),
     ("module a.B:", "':' does not belong here", "the rule goes on with '=>' or 'when'"),
     ("op a.b(x):", "':' does not belong here", "the rule goes on with '=>' or 'when'"),
     ("module a.B = ", "a rule's arrow is '=>'", ""),
@@ -52,8 +52,6 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ("module a.B keras", "the arrow '=>' is missing", ""),
     ("op a.b(x) keras", "the arrow '=>' is missing", ""),
     ("module a.B => => ", "a second '=>' in a row", ""),
-    ("module a.B => {", "there are no braces in expressions", "alternatives such as {1,2,3} need a comma"),
-    ("module a.B => f({", "there are no braces in expressions", "alternatives such as {1,2,3} need a comma"),
     ("module a.B => f(a for", "there are no comprehensions in rules", ""),
     ("module a.B => [a for", "there are no comprehensions in rules", ""),
     ("module a.B => f(a b", "a comma is missing between two arguments", ""),
@@ -64,9 +62,6 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ("module a.B => f(a, *", "arguments cannot be unpacked with '*'", "write them one by one"),
     ("module a.B => f(**", "arguments cannot be unpacked with '**'", "write them one by one"),
     ("module a.B => f(a, **", "arguments cannot be unpacked with '**'", "write them one by one"),
-    ("module a.B => x if y reads", "a conditional expression needs 'else'", "as in: a if test else b"),
-    ("module a.B => f(x if y)", "a conditional expression needs 'else'", "as in: a if test else b"),
-    ("module a.B => f(x if y,", "a conditional expression needs 'else'", "as in: a if test else b"),
     ("module a.B => template x", "a template's file stands in quotes", 'as in: template "gsconv.py.jinja"'),
     ("module a.B => view n", "a view is a verb with arguments or a pattern in quotes", "as in: view permute(dims)"),
     ("module a.B => view reads", "a view is a verb with arguments or a pattern in quotes", "as in: view permute(dims)"),
@@ -82,6 +77,8 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ("module a.B weights { kernel }", "this variable has no '<-'", "as in: kernel <- weight"),
     ("module a.B weights { drop x }", "'drop' needs a reason in quotes", 'as in: drop steps "only counts batches"'),
     ("module a.B drop x =>", "'drop' needs a reason in quotes", 'as in: drop steps "only counts batches"'),
+    ("module a.B drop x", "'drop' needs a reason in quotes", 'as in: drop steps "only counts batches"'),
+    ("module a.B drop x.y", "'drop' needs a reason in quotes", 'as in: drop steps "only counts batches"'),
     ("module a.B drop x reads", "'drop' needs a reason in quotes", 'as in: drop steps "only counts batches"'),
     ("module a.B ignores =>", "'ignores' names constructor parameters", "as in: ignores inplace"),
     ('module a.B ignores "a"', "'ignores' takes names without quotes", "as in: ignores inplace"),
@@ -109,6 +106,7 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ('model "a" { weights {', "a model's weights are a file in quotes", 'as in: weights "slimneck.safetensors"'),
     ('model "a" { style { prefix "a"', "a style entry needs '='", 'as in: prefix = "TF"'),
     ('model "a" { style { prefix:', "a style entry needs '='", 'as in: prefix = "TF"'),
+    ("import", "rules import nothing", 'write: use torch.nn, or use "mine.rules"'),
     ("from", "rules import nothing", 'write: use torch.nn, or use "mine.rules"'),
 )
 """Snippet with a mistake at its end, message, hint."""
@@ -153,6 +151,10 @@ def explain(error: UnexpectedInput, source: Source, parser: Lark) -> Problem:
     for wrong, message, hint in SPELLINGS:
         if text.startswith(wrong, offset) or (len(wrong) > 1 and offset and text.startswith(wrong, offset - 1)):
             return Problem(message, position, hint)
+    if "ELSE" in _accepted(error):
+        return Problem("a conditional expression needs 'else'", position, "as in: a if test else b")
+    if text.startswith("{", offset) and "NAME" in _accepted(error):
+        return Problem("'{' does not belong here", position, "alternatives are parts of names, as in Conv{1,2,3}d")
     known = _examples(parser).get(_key(error))
     if known is not None:
         message, hint = known
@@ -180,8 +182,12 @@ def _key(error: UnexpectedInput) -> Key:
     if isinstance(error, UnexpectedToken):
         found = str(error.token) if str(error.token) in _FOREIGN else error.token.type
     accepted = _accepted(error)
-    state = None if accepted >= _OPERATORS else error.interactive_parser.parser_state.position
+    state = None if accepted >= _OPERATORS or accepted >= _CLAUSES else _state(error)
     return found, accepted, state
+
+
+def _state(error: UnexpectedInput) -> object:
+    return error.interactive_parser.parser_state.position
 
 
 def _accepted(error: UnexpectedInput) -> frozenset[str]:
@@ -202,6 +208,8 @@ def _place(error: UnexpectedInput, source: Source, text: str) -> tuple[int, Posi
 
 def _expected(error: UnexpectedInput, parser: Lark) -> str:
     accepted = set(_accepted(error))
+    if "COMMA" in accepted:  # `name` may become `name = …`: not what is missing
+        accepted.discard("EQUAL")
     words: list[str] = []
     if accepted >= _EXPRESSION:
         words.append("an expression")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from transpiler.language.expressions import dotted_name, walk
 from transpiler.language.functions import FUNCTIONS, OF_THE_LAYOUT
+from transpiler.language.helper_names import is_helper_layer
 from transpiler.language.patterns import letters
 from transpiler.language.problems import Problem
 from transpiler.language.syntax import (
@@ -133,7 +134,7 @@ def _check_function(call: Call) -> Iterator[Problem]:
     name = dotted_name(call.function)
     if name is None:
         yield Problem("only functions can be called", call.function.position)
-    elif not name.startswith("keras.") and name not in _KNOWN_FUNCTIONS:
+    elif not name.startswith("keras.") and name not in _KNOWN_FUNCTIONS and not is_helper_layer(name):
         near = difflib.get_close_matches(name, _KNOWN_FUNCTIONS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(_KNOWN_FUNCTIONS))}, and keras.…"
         yield Problem(f"unknown function '{name}'", call.function.position, hint)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from transpiler.language import syntax
 from transpiler.language.expressions import names_in
 from transpiler.language.name_checks import rule_expressions
 from transpiler.language.problems import Problem
-from transpiler.language.syntax import Literal, ModuleRule, OperatorRule, Parameter, Position, Sequence, Template
-from transpiler.language.torch_facts import ClassFacts, Missing, Schema, class_facts, schemas
+from transpiler.language.syntax import Literal, ModuleRule, OperatorRule, Parameter, Position, Template
+from transpiler.language.torch_facts import ClassFacts, Missing, Schema, SchemaArgument, class_facts, schemas
 
 OPERAND_SIZES = frozenset(["in_channels", "in_features", "num_features", "num_channels"])
 """Constructor parameters that every Keras layer learns from its operand: rules need not read them."""
@@ -39,6 +40,22 @@ def check_class(rule: ModuleRule) -> Iterator[Problem]:
     yield from _check_coverage(rule, facts)
     yield from _check_signatures(rule, facts)
     yield from _check_attributes(rule, facts)
+
+
+def check_ignores(rules: Sequence[ModuleRule]) -> Iterator[Problem]:
+    """What `ignores` names; with alternatives, one of the classes must have it."""
+    alternatives: dict[Position, list[tuple[ModuleRule, ClassFacts]]] = {}
+    for rule in rules:
+        facts = class_facts(rule.cls)
+        if isinstance(facts, ClassFacts):
+            alternatives.setdefault(rule.position, []).append((rule, facts))
+    for group in alternatives.values():
+        rule = group[0][0]
+        known = tuple(dict.fromkeys(name for _, facts in group for name in (*facts.parameters, *facts.others)))
+        for name in rule.ignores:
+            if name not in known:
+                message = f"the constructor of {rule.cls} has no parameter '{name}' to ignore"
+                yield Problem(message, rule.position, _nearest(name, known))
 
 
 def check_operator(rule: OperatorRule) -> Iterator[Problem]:
@@ -85,10 +102,6 @@ def _check_coverage(rule: ModuleRule, facts: ClassFacts) -> Iterator[Problem]:
 
 
 def _check_signatures(rule: ModuleRule, facts: ClassFacts) -> Iterator[Problem]:
-    for name in rule.ignores:
-        if name not in facts.parameters:
-            hint = _nearest(name, facts.parameters)
-            yield Problem(f"the constructor of {rule.cls} has no parameter '{name}' to ignore", rule.position, hint)
     if rule.calls is None:
         return
     for name in rule.calls.parameters:
@@ -127,28 +140,36 @@ def _misfit(rule: OperatorRule, schema: Schema) -> tuple[str, Position] | None:
             if not argument.has_default:
                 return f"the rule lacks the argument '{argument.name}' of {rule.operator}", rule.position
             continue
-        wrong = _wrong_default(bound[argument.name], argument.has_default, argument.default)
+        wrong = _wrong_default(bound[argument.name], argument)
         if wrong:
             return wrong, bound[argument.name].position
     return None
 
 
-def _wrong_default(parameter: Parameter, has_default: bool, default: object) -> str:  # noqa: FBT001 - as the schema says
-    if parameter.default is None:
+def _wrong_default(parameter: Parameter, argument: SchemaArgument) -> str:
+    default = argument.default
+    if parameter.default is None or argument.is_enumeration:
         return ""
-    if not has_default:
+    if not argument.has_default:
         return f"'{parameter.name}' has no default in torch"
-    if isinstance(parameter.default, Literal):
-        said: object = parameter.default.value
-    elif isinstance(parameter.default, Sequence) and all(isinstance(item, Literal) for item in parameter.default.items):
-        said = [item.value for item in parameter.default.items if isinstance(item, Literal)]
-    else:
+    said = _literal(parameter.default)
+    if said is None:
         return ""
     # `int[2] padding=0` is [0, 0] in the schema; a rule may say 0.
     repeated = isinstance(default, list) and bool(default) and all(item == said for item in default)
     if default == said or repeated:
         return ""
     return f"the default of '{parameter.name}' is {default!r} in torch, not {said!r}"
+
+
+def _literal(expr: syntax.Expr) -> object:
+    """The value of a literal or of a display of literals; None for anything else, and for None."""
+    if isinstance(expr, Literal):
+        return expr.value
+    if isinstance(expr, syntax.Sequence):
+        items = [item.value for item in expr.items if isinstance(item, Literal)]
+        return items if len(items) == len(expr.items) else None
+    return None
 
 
 def _listed(names: list[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 _ALWAYS_LOADED = "torch"
-_ASSIGNED = re.compile(r"self\.([A-Za-z_]\w*)|register_(?:parameter|buffer|module)\(\s*[\"'](\w+)[\"']|^ +([a-z]\w*):")
+_ASSIGNED = re.compile(r"self\.([A-Za-z_]\w*)|register_(?:parameter|buffer|module)\(\s*[\"'](\w+)[\"']")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class ClassFacts:
     """A module class: `torch.nn.ReLU` has the parameter `inplace`, the operand `input` and the attribute `inplace`."""
 
     parameters: tuple[str, ...]
-    """Of the constructor, without `self`, `*args` and `**kwargs`."""
+    """Of the constructor: those that a rule must take care of."""
+    others: tuple[str, ...]
+    """Of the constructor, too: `args`, `kwargs`, private ones (`Embedding(_weight=…)`)."""
     operands: tuple[str, ...]
     """The parameters of `forward`."""
     attributes: frozenset[str] | None
@@ -44,6 +46,8 @@ class SchemaArgument:
     has_default: bool
     default: object
     keyword_only: bool
+    is_enumeration: bool
+    """A memory format, dtype or layout: torch keeps its default as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +118,12 @@ def _class_facts(name: str) -> ClassFacts | Missing | None:
 
 def _facts(cls: type) -> ClassFacts:
     gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    constructor = list(inspect.signature(cls).parameters.values())
-    parameters = tuple(parameter.name for parameter in constructor if parameter.kind not in gathered)
+    constructor = inspect.signature(cls).parameters.values()
+    others = tuple(item.name for item in constructor if item.kind in gathered or item.name.startswith("_"))
+    parameters = tuple(item.name for item in constructor if item.name not in others)
     forward = getattr(cls, "forward", None)
     operands = tuple(inspect.signature(forward).parameters)[1:] if inspect.isfunction(forward) else ()
-    return ClassFacts(parameters, operands, _attributes(cls))
+    return ClassFacts(parameters, others, operands, _attributes(cls))
 
 
 def _attributes(cls: type) -> frozenset[str] | None:
@@ -129,21 +134,26 @@ def _attributes(cls: type) -> frozenset[str] | None:
             continue
         try:
             source = inspect.getsource(base)
-        except (OSError, TypeError):
+            found |= {*inspect.get_annotations(base)}
+        except (OSError, TypeError, NameError):
             return None
         if "setattr(" in source or "__getattr__" in source:
             return None
-        found |= {*base.__dict__.get("__annotations__", {})}
         found |= {name for match in _ASSIGNED.finditer(source) for name in match.groups() if name}
     return frozenset(found)
 
 
 def _schema(schema: object) -> Schema:
     arguments = tuple(
-        SchemaArgument(item.name, item.has_default_value(), item.default_value, item.kwarg_only)
+        SchemaArgument(item.name, item.has_default_value(), item.default_value, item.kwarg_only, _is_enumeration(item))
         for item in schema.arguments  # type: ignore[attr-defined] # torch._C's FunctionSchema
     )
     return Schema(schema.overload_name or "default", arguments, str(schema))  # type: ignore[attr-defined] # as above
+
+
+def _is_enumeration(argument: object) -> bool:
+    kind = str(argument.real_type)  # type: ignore[attr-defined] # torch._C's Argument
+    return any(name in kind for name in ("MemoryFormat", "ScalarType", "Layout"))
 
 
 @cache

@@ -160,7 +160,8 @@ def _wanted_axes(
     taken = {atom for axis in pattern.right for atom in _named(axis, named)}
     for index, axis in enumerate(pattern.right):
         if axis == (STAR,):
-            star = _rest(layout, taken, sum(1 for later in pattern.right[index + 1 :] if not _named(later, named)))
+            units = sum(1 for later in pattern.right[index + 1 :] if not _named(later, named))
+            star = _rest(layout, taken, units, _unit_dimensions(layout))
             axes += star
         elif axis == (ELLIPSIS,):
             axes += [layout.atoms_of(dim) for dim in ellipsis]
@@ -173,8 +174,11 @@ def _named(axis: tuple[str, ...], named: Mapping[str, tuple[int, ...]]) -> tuple
     return tuple(atom for letter in axis for atom in named.get(letter, ()))
 
 
-def _rest(layout: Layout, taken: Collection[int], trailing_units: int) -> Axes:
-    """Everything but the named atoms, as it lies; unit axes that the named side provides are not kept twice."""
+def _rest(layout: Layout, taken: Collection[int], trailing_units: int, units: int) -> Axes:
+    """Everything but the named atoms, as it lies.
+
+    Unit axes stay only where torch has unit dimensions, too, and those that the named side provides are not kept twice.
+    """
     rest: list[tuple[int, ...]] = []
     for axis in layout.axes:
         group: list[int] = []
@@ -184,12 +188,19 @@ def _rest(layout: Layout, taken: Collection[int], trailing_units: int) -> Axes:
             elif group:
                 rest.append(tuple(group))
                 group = []
-        if group or not axis:
+        if group:
             rest.append(tuple(group))
+        elif not axis and units:
+            rest.append(())
+            units -= 1
     while trailing_units and rest and not rest[-1]:
         rest.pop()
         trailing_units -= 1
     return tuple(rest)
+
+
+def _unit_dimensions(layout: Layout) -> int:
+    return sum(not dim for dim in layout.dims)
 
 
 def _star_keys(

@@ -33,6 +33,7 @@ from transpiler.lift.program import (
 from transpiler.lift.source_names import first_line, targets, torch_class
 from transpiler.lowered import SourceLine
 
+_NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -60,6 +61,7 @@ class _Lifter:
 
     def program(self) -> Program:
         inputs = self._placeholders()
+        self._sizes()
         root = self._block(self.trace.calls[0])
         tied, dropped = self._unread()
         return Program(root, inputs, dropped, tied)
@@ -94,6 +96,13 @@ class _Lifter:
                 next(self.numbers), tuple(tensor.shape), dtype_name(tensor.dtype), key, in_state, trainable, tensor
             )
         return tuple(inputs)
+
+    def _sizes(self) -> None:
+        """Sizes and arithmetic on them are known at once, wherever export put their nodes."""
+        for node in self.trace.exported.graph.nodes:
+            fake = node.meta.get("val")
+            if node.op == "call_function" and isinstance(fake, _NUMBERS):
+                self.values[node.name] = number(fake)
 
     def _value(self, fake: torch.Tensor) -> Value:
         return Value(next(self.numbers), tuple(size_of(size) for size in fake.shape), dtype_name(fake.dtype))
@@ -161,8 +170,7 @@ class _Lifter:
         if not isinstance(node.target, torch._ops.OpOverload):
             return self._python_call(node)
         fake = node.meta.get("val")
-        if isinstance(fake, torch.SymInt | torch.SymFloat | torch.SymBool | int | float | bool):
-            self.values[node.name] = number(fake)
+        if isinstance(fake, _NUMBERS):
             return None
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         written = mutated_tensor(node, self.node_positions)
@@ -189,10 +197,6 @@ class _Lifter:
             whole = self.values.get(node.args[0].name)
             if isinstance(whole, tuple) and isinstance(node.args[1], int):
                 self.values[node.name] = whole[node.args[1]]
-                return
-        fake = node.meta.get("val")
-        if fake is not None and not isinstance(fake, torch.Tensor | tuple | list):
-            self.values[node.name] = number(fake)
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):

@@ -10,7 +10,7 @@ from transpiler.outline.program import Name
 from transpiler.outline.recover import MISSING, Scope
 from transpiler.outline.trees import code_of, key_of
 
-LARGEST_LITERAL = 4
+LARGEST_LITERAL = 2
 """An argument is compared with small numbers only: that 64 channels have a shortcut is a coincidence."""
 
 MOST_ATOMS = 64
@@ -75,16 +75,17 @@ def _answers(scope: Scope, code: Code, rows: Collection[int]) -> int | None:
 def _atoms(scope: Scope, inside: Collection[int], rows: Collection[int], *, by_equality: bool) -> Iterator[Code]:
     if by_equality:
         yield from _equalities(scope, rows)
-    flags = (name for name, code in scope.definitions.items() if all(isinstance(s[name], bool) for s in scope.scopes))
-    yield from (Name(name) for name in flags)
+    flags = [name for name in scope.definitions if all(isinstance(values[name], bool) for values in scope.scopes)]
+    yield from (Name(name) for name in flags if not name.startswith("self."))
     yield from scope.facts.tests
     for name, values in scope.arguments.items():
         present = [values[row] for row in rows]
-        if all(isinstance(value, bool) for value in present):
+        if any(isinstance(value, bool) for value in present):
             yield Name(name)
         elif any(value is None for value in present):
             yield Binary("is not", Name(name), Literal(None))
     yield from _comparisons(scope, inside, rows)
+    yield from (Name(name) for name in flags if name.startswith("self."))
     yield from _equalities(scope, rows)
 
 
@@ -93,11 +94,16 @@ def _comparisons(scope: Scope, inside: Collection[int], rows: Collection[int]) -
     for name in (*scope.arguments, *scope.definitions):
         values = {key_of(scope.scopes[row][name]): scope.scopes[row][name] for row in inside}
         others = {key_of(scope.scopes[row][name]): scope.scopes[row][name] for row in rows if row not in inside}
-        for value in (*values.values(), *others.values()):
+        for value in sorted((*values.values(), *others.values()), key=_unusual):
             small = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_LITERAL
             if small or isinstance(value, str | bool):
                 code = Name(name)
                 yield Binary("is" if isinstance(value, bool) else "==", code, code_of(value))
+
+
+def _unusual(value: object) -> bool:
+    """One is what strides, groups and factors usually are: a comparison with it says most."""
+    return isinstance(value, bool) or value != 1
 
 
 def _equalities(scope: Scope, rows: Collection[int]) -> Iterator[Code]:

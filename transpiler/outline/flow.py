@@ -12,9 +12,10 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
 from transpiler.code import Code, Literal, Ref
-from transpiler.outline.forms import Form, Step, refs, shifted
+from transpiler.outline.forms import Form
 from transpiler.outline.holes import skeleton
-from transpiler.outline.trees import transform
+from transpiler.outline.loops import Step
+from transpiler.outline.trees import refs, shifted, transform
 
 MOST_BRANCHES = 4
 MOST_FLOWS = 8

@@ -7,7 +7,7 @@ are one `Loop`, members of one attribute stand together, and children are calls 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from transpiler import code as c
 from transpiler.code import Call, Code, Function, Index, Literal, Ref, Sequence
@@ -19,32 +19,15 @@ from transpiler.lowered import (
     LayerAttribute,
     Member,
     SequentialAttribute,
-    SourceLine,
     WeightAttribute,
 )
 from transpiler.outline.keras_calls import normalised
+from transpiler.outline.loops import MemberList, NumberedList, Step, member_lists, with_loops
 from transpiler.outline.program import Name
-from transpiler.outline.trees import code_of, transform, walk
+from transpiler.outline.trees import code_of, transform
 
 ADD_WEIGHT = Name("self.add_weight")
 SEQUENTIAL = Function("keras.Sequential")
-
-
-@dataclass(frozen=True, slots=True)
-class Loop(Call):
-    """`for block in self.blocks: x = block(x)`: a call of every element of the list `function`, each with the result of
-    the one before as its first argument."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A statement. Only `code` and `width` tell steps apart; the rest is how people called and wrote it."""
-
-    code: Code
-    width: int
-    names: tuple[str | None, ...] = field(default=(), compare=False)
-    source: SourceLine | None = field(default=None, compare=False)
-    comment: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +50,11 @@ def form_of(body: Body, child: Callable[[Body], Code], frozen: bool) -> Form:
         frozen: whether this body is the topmost of frozen ones.
     """
     steps, result = _numbered(body)
-    lengths = _list_lengths(body)
-    steps, result = _with_loops(len(body.arguments), steps, result, lengths)
+    lists = member_lists(body)
+    steps, result, grown = with_loops(len(body.arguments), steps, result, lists)
     return Form(
         tuple((argument.name, argument.is_list) for argument in body.arguments),
-        tuple(_attributes(body, child)),
+        tuple(_with_numbered(_attributes(body, child), [lists[name] for name in grown])),
         tuple(steps),
         result,
         frozen,
@@ -98,6 +81,22 @@ def _attributes(body: Body, child: Callable[[Body], Code]) -> list[tuple[str, Co
     return list(singles.items())
 
 
+def _with_numbered(attributes: list[tuple[str, Code]], grown: list[MemberList]) -> list[tuple[str, Code]]:
+    """Members `layer1`, `layer2`, … that a loop calls, as one list."""
+    made = dict(attributes)
+    for numbered in grown:
+        if numbered.start is None:
+            continue
+        names = [f"{numbered.name}{numbered.start + index}" for index in range(numbered.length)]
+        items = tuple(made[name] for name in names)
+        attributes = [
+            (numbered.key, NumberedList("list", items, numbered.name, numbered.start)) if name == names[0] else pair
+            for pair in attributes
+            if (name := pair[0]) == names[0] or name not in names
+        ]
+    return attributes
+
+
 def _made(member: Member, child: Callable[[Body], Code]) -> Code:
     if isinstance(member.value, WeightAttribute):
         return _weight(member.name, member.index, member.value)
@@ -120,7 +119,7 @@ def _weight(name: str, index: int | None, weight: WeightAttribute) -> Code:
         ("initializer", Literal("zeros")),
         ("dtype", Literal(weight.dtype)),
         ("trainable", Literal(weight.trainable)),
-        ("name", Literal(name if index is None else f"{name}_{index}")),
+        ("name", Literal(name.lstrip("_") if index is None else f"{name.lstrip('_')}_{index}")),
     ]
     return Call(ADD_WEIGHT, (), tuple(keywords))
 
@@ -160,105 +159,3 @@ def _numbered(body: Body) -> tuple[list[Step], Code]:
             count += 1
         steps.append(Step(code, len(statement.results), statement.names, statement.source, statement.comment))
     return steps, transform(body.result, change)
-
-
-def refs(code: Code) -> list[int]:
-    """The values that an expression reads, one entry a use."""
-    return [node.value for node in walk(code) if isinstance(node, Ref)]
-
-
-def shifted(code: Code, numbers: Callable[[int], Code]) -> Code:
-    """The expression with every `Ref` replaced."""
-    return transform(code, lambda node: numbers(node.value) if isinstance(node, Ref) else None)
-
-
-# ── loops ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _list_lengths(body: Body) -> dict[str, int]:
-    lengths: dict[str, int] = {}
-    for member in body.members:
-        if member.index is not None:
-            lengths[member.name] = lengths.get(member.name, 0) + 1
-    return lengths
-
-
-def _with_loops(
-    arguments: int, steps: list[Step], result: Code, lengths: dict[str, int]
-) -> tuple[list[Step], Code]:
-    """Fold `x = self.m[0](x); x = self.m[1](x); …` over all elements of a list into one step."""
-    if not lengths:
-        return steps, result
-    starts: list[int] = []
-    count = arguments
-    for step in steps:
-        starts.append(count)
-        count += step.width
-    uses: dict[int, int] = {}
-    for code in (*(step.code for step in steps), result):
-        for value in refs(code):
-            uses[value] = uses.get(value, 0) + 1
-    calls: dict[str, dict[int, int]] = {}
-    for place, step in enumerate(steps):
-        called = _list_call(step)
-        if called is not None and called.index is not None:
-            calls.setdefault(called.name, {}).setdefault(called.index, place)
-    folded: dict[int, Step] = {}
-    dropped: set[int] = set()
-    for name, places in calls.items():
-        chain = [places.get(index, -1) for index in range(lengths[name])]
-        if -1 not in chain and _is_chain(chain, steps, starts, uses) and not _called_again(name, chain, steps):
-            first = steps[chain[0]].code
-            assert isinstance(first, Call)
-            last = steps[chain[-1]]
-            code = Loop(c.Member(name), first.arguments, first.keywords)
-            folded[chain[-1]] = Step(code, 1, last.names, last.source, last.comment)
-            dropped.update(chain[:-1])
-    numbers: dict[int, Code] = {place: Ref(place) for place in range(arguments)}
-    new: list[Step] = []
-    count = arguments
-    for place, step in enumerate(steps):
-        if place in dropped:
-            continue
-        step = folded.get(place, step)
-        code = shifted(step.code, numbers.__getitem__)
-        for offset in range(step.width):
-            numbers[starts[place] + offset] = Ref(count)
-            count += 1
-        new.append(Step(code, step.width, step.names, step.source, step.comment))
-    return new, shifted(result, numbers.__getitem__)
-
-
-def _list_call(step: Step) -> c.Member | None:
-    if isinstance(step.code, Call) and isinstance(step.code.function, c.Member) and step.width == 1:
-        return step.code.function
-    return None
-
-
-def _is_chain(chain: list[int], steps: list[Step], starts: list[int], uses: dict[int, int]) -> bool:
-    first = steps[chain[0]].code
-    assert isinstance(first, Call)
-    if not first.arguments or not isinstance(first.arguments[0], Ref):
-        return False
-    if any(starts[chain[0]] <= value for code in first.arguments[1:] for value in refs(code)):
-        return False
-    for before, here in zip(chain, chain[1:], strict=False):
-        code = steps[here].code
-        assert isinstance(code, Call)
-        continues = code.arguments[:1] == (Ref(starts[before]),) and uses.get(starts[before]) == 1
-        if not continues or code.arguments[1:] != first.arguments[1:] or code.keywords != first.keywords:
-            return False
-    return True
-
-
-def _called_again(name: str, chain: list[int], steps: list[Step]) -> bool:
-    """Whether the list is also used outside of the chain."""
-    inside = set(chain)
-    return any(
-        isinstance(node, c.Member) and node.name == name
-        for place, step in enumerate(steps)
-        if place not in inside
-        for node in walk(step.code)
-    )
-
-

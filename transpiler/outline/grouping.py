@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transpiler.code import Call, Code
+from transpiler.code import Call, Code, Function
 from transpiler.lowered import (
     AttributeValue,
     BlockAttribute,
     Body,
+    LayerAttribute,
     LoweredProgram,
     Opaque,
     SequentialAttribute,
@@ -21,7 +22,7 @@ from transpiler.outline.forms import Form, form_of
 from transpiler.outline.holes import skeleton
 from transpiler.outline.names import camel, usable
 from transpiler.outline.program import Name
-from transpiler.outline.trees import code_of, key_of
+from transpiler.outline.trees import code_of, key_of, walk
 
 _CORE = frozenset({"Layer", "Model", "Sequential", "Input"})
 
@@ -39,6 +40,25 @@ def _bodies_in(value: AttributeValue) -> Iterator[Body]:
     elif isinstance(value, SequentialAttribute):
         for child in value.children:
             yield from _bodies_in(child)
+
+
+def _helpers_in(body: Body) -> Iterator[str]:
+    """Names of the helpers that a body itself uses."""
+    codes: list[Code] = [statement.code for statement in body.statements]
+    for member in body.members:
+        codes += _constructors_in(member.value)
+    for code in codes:
+        for node in walk(code):
+            if isinstance(node, Function) and node.name.startswith("helpers."):
+                yield node.name.removeprefix("helpers.").partition(".")[0]
+
+
+def _constructors_in(value: AttributeValue | WeightAttribute) -> list[Code]:
+    if isinstance(value, LayerAttribute):
+        return [value.constructor]
+    if isinstance(value, SequentialAttribute):
+        return [code for child in value.children for code in _constructors_in(child)]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +82,9 @@ class Grouping:
         self._calls: dict[int, Code] = {}
         """By id of the body: the call that makes its layer."""
         self._bodies: list[tuple[Body, int, bool]] = []
-        self._taken: set[str] = set(_CORE)
         self._visit(program.root, inside_frozen=False)
+        self._helpers = frozenset(name for body, _, _ in self._bodies for name in _helpers_in(body))
+        self._taken: set[str] = {*_CORE, *self._helpers}
 
     def make(self) -> tuple[dict[str, GeneratedClass], Code]:
         """All classes by name, children first, and the call that makes the root."""
@@ -149,7 +170,8 @@ class Grouping:
         bodies = [body for body, _, _ in instances]
         name = self._name(instances)
         is_root = bodies[0] is self.program.root
-        made = make_class(name, bodies, [form for _, form, _ in instances], self.classes, is_root=is_root)
+        forms = [form for _, form, _ in instances]
+        made = make_class(name, bodies, forms, self.classes, self._helpers, is_root=is_root)
         if made is None:
             return None
         self.classes[name] = made
@@ -169,7 +191,8 @@ class Grouping:
         style = self.program.style
         renamed = dict(style.renames).get(cls.name)
         name = renamed if renamed is not None else f"{style.prefix}{cls.name}"
-        name = usable(name, ())
+        # Keras makes scope names of class names, and they must not begin with an underscore.
+        name = usable(name.lstrip("_") or "Block", ())
         if name not in self._taken:
             return name
         earlier = {
@@ -179,7 +202,11 @@ class Grouping:
             for attribute in made.attributes
         }
         own = [attribute for attribute, _ in instances[0][1].attributes if attribute not in earlier]
-        return usable(f"{name}{camel(own[0])}" if own else name, self._taken)
+        name = f"{name}{camel(own[0])}" if own else name
+        number = 2
+        while (f"{name}{number}" if number > 2 or name in self._taken else name) in self._taken:
+            number += 1
+        return f"{name}{number}" if name in self._taken else name
 
 
 def _constructor_key(body: Body) -> object:

@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 
 from transpiler import code as c
 from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.errors import InternalError
 from transpiler.lowered import Basic
 from transpiler.outline.forms import SEQUENTIAL
-from transpiler.outline.keras_calls import default_of
+from transpiler.outline.keras_calls import default_of, parameters, squared
+from transpiler.outline.lists import aligned, head
+from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
 from transpiler.outline.trees import children, code_of, is_value, key_of, value_of, with_children
 
@@ -32,6 +35,7 @@ class Choice(Sequence):
     """One expression for each group of instances: `items[i]` for the instances `rows[i]`."""
 
     rows: tuple[tuple[int, ...], ...] = ()
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ class Run(Sequence):
     """An element of a list that is repeated: `items` is the one element, `count` how often."""
 
     count: Code = _ERASED
+
+
+@dataclass(frozen=True, slots=True)
+class Maybe(Sequence):
+    """An element of a list that only the instances `rows` of `among` have."""
+
+    rows: tuple[int, ...] = ()
+    among: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,10 @@ class HoleFact:
     values: dict[int, Basic]
     """By instance; instances that don't have the hole are absent."""
 
+    def varies(self) -> bool:
+        """Whether two instances differ in it."""
+        return len({key_of(value) for value in self.values.values()}) > 1
+
 
 class Unifier:
     """Unifies the expressions of one class and collects the holes."""
@@ -76,7 +92,7 @@ class Unifier:
     def statement(self, codes: Rows[Code], rows: Rows[int]) -> Code:
         """One expression for a statement; the expressions have one skeleton."""
         first = codes[0]
-        if all(code is first or code == first for code in codes):
+        if not isinstance(first, Grow) and all(code is first or code == first for code in codes):
             return first
         return self._statement(codes, rows, Use("", in_call=True))
 
@@ -85,8 +101,9 @@ class Unifier:
     def _statement(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]
         if isinstance(first, Literal):
+            counts = use.function == "range"
             values = [code.value for code in codes if isinstance(code, Literal)]
-            if len({key_of(value) for value in values}) == 1:
+            if len({key_of(value) for value in values}) == 1 and not counts:
                 return first
             return self._hole(dict(zip(rows, values, strict=True)), use)
         below = [children(code) for code in codes]
@@ -110,14 +127,16 @@ class Unifier:
         for places in groups:
             self._ordinals = dict(before)
             items.append(self._rebuilt([codes[place] for place in places], [rows[place] for place in places], use))
-        return Choice("choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups))
+        return Choice("choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups), use.member)
 
     def _rebuilt(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]
         if isinstance(first, Call):
             return self._call(first, codes, rows, use)
+        if isinstance(first, NumberedList):
+            return replace(first, items=self._list(codes, rows, use))
         if type(first) is Sequence and first.kind == "list":
-            return self._list(codes, rows, use)
+            return Sequence("list", self._list(codes, rows, use))
         if is_value(first):
             return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
         below = [children(code) for code in codes]
@@ -139,27 +158,40 @@ class Unifier:
             new.append(self._unify(parts, rows, replace(inner, parameter=names[place])))
         return with_children(first, tuple(new))
 
-    def _list(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
-        lists = [code.items for code in codes if isinstance(code, Sequence)]
-        if len({len(items) for items in lists}) == 1:
-            below: list[tuple[Code, ...]] = list(lists)
-            counts: list[tuple[int, ...]] = []
-        else:
-            runs = [_runs(items) for items in lists]
-            below = [tuple(item for item, _ in run) for run in runs]
-            counts = [tuple(count for _, count in run) for run in runs]
+    def _list(self, codes: Rows[Code], rows: Rows[int], use: Use) -> tuple[Code, ...]:
+        places = aligned([code.items for code in codes if isinstance(code, Sequence)])
+        if places is None:
+            raise InternalError("lists that have nothing in common were taken for one")
         new: list[Code] = []
-        for place in range(len(below[0])):
-            item = self._unify([parts[place] for parts in below], rows, use)
-            if counts:
-                values: dict[int, Basic] = {row: count[place] for row, count in zip(rows, counts, strict=True)}
+        for place in places:
+            own = [rows[row] for row in sorted(place.items)]
+            item = self._unify([place.items[row] for row in sorted(place.items)], own, use)
+            if place.counts is not None:
+                values: dict[int, Basic] = {rows[row]: count for row, count in place.counts.items()}
                 item = Run("run", (item,), self._hole(values, Use(use.member, "range", 0, "n")))
+            elif len(own) < len(rows):
+                item = Maybe("maybe", (item,), tuple(own), tuple(rows))
             new.append(item)
-        return Sequence("list", tuple(new))
+        return tuple(new)
 
     def _hole(self, values: dict[int, Basic], use: Use) -> Code:
         self.holes.append(HoleFact(use, values))
         return Hole(None, len(self.holes) - 1)
+
+
+def families(holes: Rows[HoleFact]) -> dict[Use, HoleFact]:
+    """The same parameter of the same layer in alternatives that exclude each other, as one hole."""
+    found: dict[Use, HoleFact] = {}
+    apart: set[Use] = set()
+    for hole in holes:
+        other = found.get(hole.use)
+        if other is None:
+            found[hole.use] = hole
+        elif other.values.keys() & hole.values.keys():
+            apart.add(hole.use)
+        else:
+            found[hole.use] = HoleFact(hole.use, {**other.values, **hole.values})
+    return {use: hole for use, hole in found.items() if use not in apart and not use.in_call}
 
 
 def skeleton(code: Code) -> Code:
@@ -172,60 +204,36 @@ def skeleton(code: Code) -> Code:
 
 def _grouped(codes: Rows[Code]) -> list[list[int]]:
     """Places of the expressions that can become one, in order of appearance."""
-    if all(_is_list(code) for code in codes):
-        return _grouped_lists(codes)
     groups: dict[object, list[int]] = {}
     for place, code in enumerate(codes):
-        groups.setdefault(_head(code), []).append(place)
-    sequentials = [places for head, places in groups.items() if isinstance(head, Call) and head.function == SEQUENTIAL]
-    if not sequentials:
-        return list(groups.values())
-    places = sequentials[0]
-    lists = [code.arguments[0] for code in (codes[place] for place in places) if isinstance(code, Call)]
-    split = [[places[place] for place in group] for group in _grouped_lists(lists)]
-    others = [group for group in groups.values() if group is not places]
-    return sorted([*split, *others])
+        groups.setdefault(_group_key(code), []).append(place)
+    parted = [part for group in groups.values() for part in _grouped_lists(codes, group)]
+    return sorted(parted)
 
 
-def _grouped_lists(codes: Rows[Code]) -> list[list[int]]:
-    """Lists of one length, or with the same runs of equal elements, are one."""
-    lists = [code.items for code in codes if isinstance(code, Sequence)]
-    if len({len(items) for items in lists}) == 1:
-        heads = {tuple(_head(item) for item in items) for items in lists}
-        if len(heads) == 1 or len(lists[0]) == 1:
-            return [list(range(len(codes)))]
-    runs = {tuple(_head(item) for item, _ in _runs(items)) for items in lists}
-    if len(runs) == 1 and len({len(items) for items in lists}) > 1:
-        return [list(range(len(codes)))]
-    groups: dict[object, list[int]] = {}
-    for place, items in enumerate(lists):
-        groups.setdefault(tuple(_head(item) for item in items), []).append(place)
-    return list(groups.values())
+def _group_key(code: Code) -> object:
+    if isinstance(code, NumberedList):
+        return "numbered"
+    return "list" if _items(code) is not None and not isinstance(code, Call) else head(code)
 
 
-def _is_list(code: Code) -> bool:
-    return type(code) is Sequence and code.kind == "list" and not is_value(code)
+def _items(code: Code) -> tuple[Code, ...] | None:
+    """The elements of a list, or of a Sequential."""
+    if isinstance(code, Call) and code.function == SEQUENTIAL and code.arguments:
+        return _items(code.arguments[0])
+    is_list = isinstance(code, NumberedList) or type(code) is Sequence
+    return code.items if isinstance(code, Sequence) and is_list and code.kind == "list" and not is_value(code) else None
 
 
-def _head(code: Code) -> object:
-    """What two expressions must share to be one: all but what stands below them."""
-    if is_value(code):
-        return "value"
-    if isinstance(code, Call):
-        names = tuple((name, _ERASED) for name, _ in code.keywords)
-        return Call(code.function, tuple(_ERASED for _ in code.arguments), names)
-    below = children(code)
-    return with_children(code, (_ERASED,) * len(below)) if below else code
-
-
-def _runs(items: tuple[Code, ...]) -> list[tuple[Code, int]]:
-    runs: list[tuple[Code, int]] = []
-    for item in items:
-        if runs and runs[-1][0] == item:
-            runs[-1] = (item, runs[-1][1] + 1)
-        else:
-            runs.append((item, 1))
-    return runs
+def _grouped_lists(codes: Rows[Code], group: list[int]) -> list[list[int]]:
+    lists = [_items(codes[place]) for place in group]
+    known = [items for items in lists if items is not None]
+    if len(known) < len(lists) or aligned(known) is not None:
+        return [group]
+    parts: dict[object, list[int]] = {}
+    for place, items in zip(group, known, strict=True):
+        parts.setdefault(tuple(head(item) for item in items), []).append(place)
+    return list(parts.values())
 
 
 def _same_keywords(codes: Rows[Code]) -> Rows[Code]:
@@ -243,24 +251,20 @@ def _completed(code: Code, by_function: dict[Code, set[tuple[str, ...]]]) -> Cod
     if not isinstance(code, Call) or len(by_function.get(code.function, ())) < 2:
         return code
     given = dict(code.keywords)
-    names = sorted({name for names in by_function[code.function] for name in names})
-    for name in names:
+    for name in sorted({name for names in by_function[code.function] for name in names}):
         default = default_of(code.function, name)
         if name not in given and not isinstance(default, Required):
-            given[name] = code_of(default)
-    first = [name for name, _ in code.keywords]
-    ordered = sorted(given, key=lambda name: _order(code.function, name, first))
+            given[name] = squared(name, code_of(default))
+    known = parameters(code.function)
+    ordered = sorted(given, key=lambda name: (known.index(name) if name in known else len(known), name))
     return Call(code.function, code.arguments, tuple((name, given[name]) for name in ordered))
 
 
-def _order(function: Code, name: str, _first: list[str]) -> tuple[int, str]:
-    from transpiler.outline.keras_calls import parameters
-
-    known = parameters(function)
-    return (known.index(name) if name in known else len(known), name)
-
-
 def _child_uses(code: Code, use: Use) -> list[Use]:
+    if isinstance(code, Grow):
+        key = f"{code.function.name}*" if isinstance(code.function, c.Member) else ""
+        count = Use(key, "range", 0, "n", in_call=True)
+        return [use, use, count][: 1 + len(code.arguments)]
     if isinstance(code, Call):
         name = code.function.name if isinstance(code.function, c.Function | c.Member) else ""
         names = ("", *("" for _ in code.arguments), *(keyword for keyword, _ in code.keywords))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.language import signatures
+from transpiler.language.signatures import NoDefault
 from transpiler.lowered import Basic
+from transpiler.outline.helper_signatures import helper_parameters
 from transpiler.outline.program import REQUIRED, Comprehension, Name, Required
 from transpiler.outline.trees import code_of, is_value, key_of, value_of, with_children
 
@@ -28,6 +31,8 @@ def normalised(call: Call) -> Call:
     if names and len(arguments) <= len(names) and not any(isinstance(item, Comprehension) for item in arguments):
         keywords = (*zip(names, arguments, strict=False), *keywords)
         arguments = ()
+    if not _is_layer(call.function):
+        return Call(call.function, arguments, keywords)
     return Call(call.function, arguments, tuple((name, squared(name, value)) for name, value in keywords))
 
 
@@ -67,8 +72,12 @@ def written(call: Call) -> Call:
     defaults = signature(call.function)
     if defaults is None or not isinstance(call.function, Function):
         return call
-    keywords = [(name, value) for name, value in call.keywords if not _is_default(name, value, defaults)]
-    if not call.function.name.startswith("keras.layers."):
+    keywords = [
+        (name, value)
+        for name, value in call.keywords
+        if _leads(call.function, name) or not _is_default(name, value, defaults)
+    ]
+    if not parameters(call.function):
         return Call(call.function, call.arguments, tuple(keywords))
     arguments = list(call.arguments)
     for name, default in list(defaults.items())[len(arguments) :]:
@@ -89,18 +98,30 @@ def default_of(function: Code, name: str) -> Basic | Required:
     return (signature(function) or {}).get(name, REQUIRED)
 
 
+def usual(name: str, default: Basic) -> Basic:
+    """A default as people write it: `(1, 1)` as `1`.
+
+    >>> usual("strides", (1, 1)), usual("rate", 0.5)
+    (1, 0.5)
+    """
+    return value_of(squared(name, code_of(default)))
+
+
 def parameters(function: Code) -> tuple[str, ...]:
     """Names of the parameters of a Keras layer in order, () where unknown."""
-    if not isinstance(function, Function) or not function.name.startswith("keras.layers."):
-        return ()
-    return tuple(signature(function) or ())
+    is_helper = isinstance(function, Function) and function.name.startswith("helpers.")
+    return tuple(signature(function) or ()) if is_helper or _is_layer(function) else ()
+
+
+def _is_layer(function: Code) -> bool:
+    return isinstance(function, Function) and function.name.startswith("keras.layers.")
 
 
 def _is_default(name: str, value: Code, defaults: dict[str, Basic | Required]) -> bool:
     default = defaults.get(name, REQUIRED)
     if isinstance(default, Required) or not is_value(value):
         return False
-    return key_of(value_of(squared(name, value))) == key_of(value_of(squared(name, code_of(default))))
+    return key_of(value_of(value)) in (key_of(default), key_of(usual(name, default)))
 
 
 def signature(function: Code) -> dict[str, Basic | Required] | None:
@@ -112,4 +133,9 @@ def signature(function: Code) -> dict[str, Basic | Required] | None:
 
 @lru_cache(maxsize=1024)
 def _signature(name: str) -> dict[str, Basic | Required] | None:
-    return None
+    if name.startswith("helpers."):
+        return helper_parameters(name.removeprefix("helpers."))
+    found = signatures.layer(name) or signatures.function(name)
+    if found is None:
+        return None
+    return {item.name: REQUIRED if isinstance(item.default, NoDefault) else item.default for item in found.parameters}

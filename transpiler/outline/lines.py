@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Ref
 from transpiler.lowered import SourceLine
-from transpiler.outline.forms import Loop, refs, shifted
-from transpiler.outline.program import Line, Name
-from transpiler.outline.trees import walk
+from transpiler.outline.loops import Chain, Grow
+from transpiler.outline.program import Name
+from transpiler.outline.trees import refs, shifted, walk
 
 DEEPEST = 6
 """Calls nested in one line beyond this are hard to read."""
@@ -91,12 +90,12 @@ def _as_expression(branch: BranchItem) -> Item | BranchItem:
         return branch
     (join,) = branch.joins
     step = branch.then[0]
-    if step.results != (join.inside,) or isinstance(step.code, Loop) or step.comment:
+    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow) or step.comment:
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:
         last = branch.otherwise[0]
-        if last.results != (join.outside,) or isinstance(last.code, Loop) or last.comment:
+        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow) or last.comment:
             return branch
         other = last.code
     return Item((join.result,), Conditional(branch.test, step.code, other), step.names, step.source)
@@ -128,7 +127,7 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
 def _may_nest(inner: Item, outer: Item) -> bool:
     if inner.source is None or inner.source != outer.source or inner.comment:
         return False
-    if isinstance(inner.code, Loop) or isinstance(outer.code, Loop):
+    if isinstance(inner.code, Chain | Grow) or isinstance(outer.code, Chain | Grow):
         return False
     if _list_name(inner.code) is not None and _list_name(inner.code) == _list_name(outer.code):
         return False
@@ -157,7 +156,7 @@ def _returned(
     kept = list(items)
     while kept:
         last = kept[-1]
-        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Loop):
+        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow):
             break
         (value,) = last.results
         if uses.get(value) != 1 or value not in refs(result) or last.names[:1] not in ((), (None,)) or last.comment:
@@ -167,11 +166,3 @@ def _returned(
         result = _substituted(result, value, last.code)
         kept.pop()
     return kept, result
-
-
-def named(code: Code, name_of: Callable[[int], str]) -> Code:
-    """The expression over names instead of values."""
-    return shifted(code, lambda number: Name(name_of(number)))
-
-
-__all__ = ["BranchItem", "Item", "JoinItem", "Line", "named", "nested"]

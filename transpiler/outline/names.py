@@ -10,7 +10,7 @@ from collections.abc import Container
 MODULE_NAMES = frozenset({"keras", "layers", "ops", "np", "numpy", "self", "serializable", "build_model"})
 """Names that the module itself defines: nothing may shadow them."""
 
-LOOP_BUILTINS = frozenset({"range", "zip", "enumerate", "len", "int", "float", "round", "min", "max", "abs", "super"})
+LOOP_BUILTINS = frozenset({"range", "zip", "enumerate", "len", "int", "float", "round", "min", "max", "abs", "super"} | {"getattr", "setattr"})
 """Builtins that generated source calls."""
 
 AMBIGUOUS = frozenset({"l", "O", "I"})

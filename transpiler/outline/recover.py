@@ -70,7 +70,6 @@ class Scope:
         for name, code in facts.definitions:
             if name not in forbidden:
                 self._add_definition(name, code)
-        self._pairs: list[Code] | None = None
 
     def _add_argument(self, name: str, values: list[Basic | Opaque]) -> None:
         basic = [value for value in values if not isinstance(value, Opaque)]
@@ -91,6 +90,13 @@ class Scope:
         self.definitions[name] = code
         for scope, value in zip(self.scopes, values, strict=True):
             scope[name] = value
+
+    def add(self, name: str, values: Mapping[int, Basic]) -> None:
+        """A further argument, that torch's constructor doesn't have; ignored unless all instances have it."""
+        if len(values) == self.count:
+            self.arguments[name] = tuple(values[row] for row in range(self.count))
+            for row, scope in enumerate(self.scopes):
+                scope[name] = values[row]
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,7 +132,7 @@ class Scope:
         A literal that all instances share stays one, unless the constructor's source shows where it comes from.
         """
         wanted = {row: key_of(value) for row, value in hole.values.items()}
-        aligned = self._first(self._aligned(hole.use), wanted)
+        aligned = self._first((*self._aligned(hole.use), *self._halves(hole.use)), wanted)
         if aligned is not None:
             return aligned
         values = list(hole.values.values())
@@ -136,9 +142,9 @@ class Scope:
             self._first(self._mentioned(hole.use), wanted)
             or self._first(self._names(hole.use), wanted)
             or self._first(self.facts.expressions, wanted)
+            or self._override(hole, wanted)
             or self._first(self._arithmetic(hole.values), wanted)
             or self._itemwise(hole)
-            or self._override(hole, wanted)
         )
 
     def _first(self, candidates: Iterable[Code], wanted: Mapping[int, object]) -> Code | None:
@@ -146,24 +152,46 @@ class Scope:
 
     def _aligned(self, use: Use) -> Iterator[Code]:
         """Arguments of the torch call that this Keras argument was translated from."""
-        facts = self.facts.calls.get(use.member) or ()
+        facts = self._calls(use)
         if use.function == "range":
-            yield from self.facts.counts.get(use.member, ())
+            yield from self.facts.counts.get(use.member) or self.facts.counts.get("", ())
             return
         child = self._children.get(use.function)
         if child is not None:
-            calls = [fact for fact in facts if fact.function == child.torch_name]
-            for fact in _in_turn(calls, use.ordinal):
+            named = [fact for fact in facts if fact.function == child.torch_name]
+            # `conv_block(in_channels, 64)`: the class came as an argument.
+            others = [fact for fact in facts if fact.function in self.order]
+            for fact in _in_turn(named or others, use.ordinal):
                 yield from _argument(fact, child.parameters, (child.sources.get(use.parameter, use.parameter),))
             return
         for fact in _in_turn([fact for fact in facts if torch_parameters(fact.function)], use.ordinal):
             yield from _argument(fact, torch_parameters(fact.function), SOURCES.get(use.parameter, ()))
 
+    def _calls(self, use: Use) -> tuple[CallFact, ...]:
+        """What the constructor calls to make a member; anything it calls where the member is made out of sight."""
+        return self.facts.calls.get(use.member) or self.facts.calls.get("", ())
+
+    def _halves(self, use: Use) -> Iterator[Code]:
+        """The padding that keeps the size: half of the kernel, unless an argument says otherwise."""
+        if use.parameter != "padding":
+            return
+        dilations = [Name(name) for name in AFFINITY["dilation_rate"] if name in self.arguments]
+        paddings = [Name(name) for name in AFFINITY["padding"] if name in self.arguments]
+        for name in AFFINITY["kernel_size"]:
+            if name not in self.arguments and name not in self.definitions:
+                continue
+            half = Binary("//", Name(name), Literal(2))
+            yield half
+            reach = Binary("//", Binary("-", Name(name), Literal(1)), Literal(2))
+            yield from (Binary("*", reach, dilation) for dilation in dilations)
+            for padding in paddings:
+                yield Conditional(Binary("is", padding, Literal(None)), half, padding)
+
     def _mentioned(self, use: Use) -> Iterator[Code]:
         """Every argument in the member's own calls, those with a telling name first."""
         found = [
             (name, code)
-            for fact in self.facts.calls.get(use.member, ())
+            for fact in self._calls(use)
             for name, code in (*(("", item) for item in fact.arguments), *fact.keywords)
             if code is not None and not isinstance(code, Literal)
         ]
@@ -233,20 +261,21 @@ class Scope:
         return Sequence("list" if isinstance(first, list) else "tuple", tuple(items))
 
     def _override(self, hole: HoleFact, wanted: Mapping[int, object]) -> Code | None:
-        """`k // 2 if p is None else p`: an optional argument that says what is computed otherwise."""
+        """`k // 2 if p is None else p`: an argument that says it all, or leaves it to be computed."""
         for name, values in self.arguments.items():
-            absent = {row for row in wanted if values[row] is None}
-            given = {row: key for row, key in wanted.items() if row not in absent}
-            if not absent or not given or not self.matches(Name(name), given):
+            rest = {row: value for row, value in hole.values.items() if key_of(values[row]) != wanted[row]}
+            held = {key_of(values[row]): values[row] for row in rest}
+            switch = next(iter(held.values()), 0)
+            if len(held) != 1 or len(rest) == len(wanted) or not (switch is None or isinstance(switch, bool)):
                 continue
-            rest = {row: value for row, value in hole.values.items() if row in absent}
-            keys = {row: wanted[row] for row in absent}
-            candidates = (*map(Name, self.numbers(absent)), *self._arithmetic(rest))
-            code = self._first(candidates, keys)
+            if any(key_of(values[row]) in held for row in wanted if row not in rest):
+                continue
+            keys = {row: wanted[row] for row in rest}
+            code = self._first((*map(Name, self.numbers(rest)), *self._arithmetic(rest)), keys)
             if code is None and len(set(keys.values())) == 1:
                 code = code_of(next(iter(rest.values())))
             if code is not None:
-                return Conditional(Binary("is", Name(name), Literal(None)), code, Name(name))
+                return Conditional(Binary("is", Name(name), Literal(switch)), code, Name(name))
         return None
 
 
@@ -276,9 +305,10 @@ def _scaled(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:
         return
     if wanted % value == 0 and wanted // value > 1:
         yield Binary("*", Name(name), Literal(wanted // value))
-    if wanted < value:
-        yield Binary("//", Name(name), Literal(value // wanted))
+    yield Binary("//", Name(name), Literal(2))
     yield Binary("//", Binary("-", Name(name), Literal(1)), Literal(2))
+    if value % wanted == 0 and value // wanted > 2:
+        yield Binary("//", Name(name), Literal(value // wanted))
 
 
 def _moved(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:

@@ -15,6 +15,7 @@ from transpiler.code import (
     Index,
     Literal,
     Mapping,
+    Ref,
     Sequence,
     Slice,
     Unary,
@@ -108,6 +109,16 @@ def walk(code: Code) -> Iterator[Code]:
     yield code
     for child in children(code):
         yield from walk(child)
+
+
+def refs(code: Code) -> list[int]:
+    """The values that an expression reads, one entry a use."""
+    return [node.value for node in walk(code) if isinstance(node, Ref)]
+
+
+def shifted(code: Code, numbers: Callable[[int], Code]) -> Code:
+    """The expression with every `Ref` replaced."""
+    return transform(code, lambda node: numbers(node.value) if isinstance(node, Ref) else None)
 
 
 def is_value(code: Code) -> bool:

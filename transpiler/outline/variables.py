@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Literal, Ref
-from transpiler.outline.forms import Loop, refs
-from transpiler.outline.lines import BranchItem, Item, JoinItem, named
+from transpiler.outline.lines import BranchItem, Item, JoinItem
+from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
-from transpiler.outline.program import Assign, For, If, Line, Name, Return
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.trees import refs, transform, walk
 
 NOUNS = {
     "concatenate": "joined",
@@ -74,7 +75,7 @@ class BodyWriter:
         self.now = 0.0
         for item in self.items:
             written += self._branch(item) if isinstance(item, BranchItem) else self._statement(item)
-        return (*written, Return(named(self.result, self.names.__getitem__)))
+        return (*written, Return(self._named(self.result)))
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,7 +97,7 @@ class BodyWriter:
         self.now += 1
         for value in refs(item.code):
             self.last[value] = self.read_last[value] = self.now
-        if isinstance(item.code, Loop):
+        if isinstance(item.code, Chain):
             for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
                 for value in refs(part):
                     self.last[value] = self.read_last[value] = self.now + _AFTER
@@ -120,13 +121,39 @@ class BodyWriter:
         self._hold(value, name)
         return name
 
+    def _named(self, code: Code) -> Code:
+        """The expression over names instead of values."""
+
+        def change(node: Code) -> Code | None:
+            if isinstance(node, Ref):
+                return Name(self.names[node.value])
+            return self._comprehension(node) if isinstance(node, Comprehension) else None
+
+        return transform(code, change)
+
+    def _comprehension(self, code: Comprehension) -> Code:
+        """Its own variables must not hide what it reads."""
+        read = {self.names[value] for value in refs(code)} | self.taken
+        renames = {name: usable(name, read) for name in code.variables if name != "_"}
+
+        def change(node: Code) -> Code | None:
+            if isinstance(node, Ref):
+                return Name(self.names[node.value])
+            return Name(renames[node.name]) if isinstance(node, Name) and node.name in renames else None
+
+        items = tuple(transform(item, change) for item in code.items)
+        variables = tuple(renames.get(name, name) for name in code.variables)
+        return Comprehension(code.kind, items, variables, self._named(code.iterable))
+
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _statement(self, item: Item, wish: dict[int, str] | None = None) -> list[Line]:
         self.now += 1
-        if isinstance(item.code, Loop):
-            return self._loop(item, item.code)
-        code = named(item.code, self.names.__getitem__)
+        if isinstance(item.code, Chain):
+            return self._chain(item, item.code)
+        if isinstance(item.code, Grow):
+            return self._grow(item, item.code)
+        code = self._named(item.code)
         if not any(result in self.last for result in item.results):
             is_member = isinstance(item.code, Call) and isinstance(item.code.function, c.Member)
             return [Assign((), code, item.comment)] if is_member else []
@@ -157,13 +184,13 @@ class BodyWriter:
                 base = "y"
         return base if len(item.results) == 1 else f"{base}{place + 1}"
 
-    def _loop(self, item: Item, loop: Loop) -> list[Line]:
+    def _chain(self, item: Item, loop: Chain) -> list[Line]:
         (result,) = item.results
         start = loop.arguments[0]
         assert isinstance(loop.function, c.Member)
         lines: list[Line] = []
         reused = isinstance(start, Ref) and start.value not in self.lists and self._dead(start.value)
-        before = named(start, self.names.__getitem__)
+        before = self._named(start)
         if reused and isinstance(start, Ref):
             name = self.names[start.value]
             self._hold(result, name)
@@ -172,12 +199,31 @@ class BodyWriter:
             lines.append(Assign((name,), before))
         live = {name for name, holder in self.holders.items() if not self._dead(holder)}
         element = usable(singular(loop.function.name), self.taken | live | {name})
-        arguments = tuple(named(part, self.names.__getitem__) for part in loop.arguments[1:])
-        keywords = tuple((word, named(part, self.names.__getitem__)) for word, part in loop.keywords)
+        arguments = tuple(self._named(part) for part in loop.arguments[1:])
+        keywords = tuple((word, self._named(part)) for word, part in loop.keywords)
         call = Call(Name(element), (Name(name), *arguments), keywords)
         lines.append(For((element,), c.Member(loop.function.name), (Assign((name,), call),), item.comment))
         self.holders.pop(element, None)
         return lines
+
+    def _grow(self, item: Item, grow: Grow) -> list[Line]:
+        (result,) = item.results
+        members = grow.function
+        assert isinstance(members, c.Member)
+        start = self._named(grow.arguments[0])
+        read = {node.name for node in walk(start) if isinstance(node, Name)}
+        name = self._give(result, usable("features", self.taken | read))
+        live = {name for name, holder in self.holders.items() if not self._dead(holder)}
+        element = usable(singular(members.name), self.taken | live | {name})
+        longer = c.Sequence("list", (Spread("list", (Name(name),)), Call(Name(element), (Name(name),))))
+        body: tuple[Line, ...] = (Assign((name,), longer),)
+        variable, iterable = element, c.Member(members.name)
+        if isinstance(members, NumberedMembers):
+            variable = usable("index", self.taken | live | {name, element})
+            key = Numbered(variable, members.name, members.start)
+            body = (Assign((element,), Call(Name("getattr"), (Name("self"), key))), *body)
+            return [Assign((name,), start), For((variable,), Call(Name("range"), grow.arguments[1:]), body)]
+        return [Assign((name,), start), For((variable,), iterable, body)]
 
     def _branch(self, branch: BranchItem) -> list[Line]:
         wishes = {join.result: self._join_name(join, branch) for join in branch.joins}

@@ -23,7 +23,7 @@ from transpiler.code import (
     Unary,
 )
 from transpiler.errors import InternalError
-from transpiler.outline.program import Comprehension, Name
+from transpiler.outline.program import Comprehension, Name, Numbered, Spread
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR, _CONDITIONAL = range(10)
 
@@ -64,6 +64,8 @@ def _text(code: Code) -> tuple[str, int]:
     match code:
         case Literal(value):
             return literal(value)
+        case Numbered():
+            return _numbered(code), _ATOM
         case Function(name):
             return _function(code, name), _ATOM
         case Member(name, index):
@@ -191,12 +193,23 @@ def _sequence(code: Sequence) -> str:
         return f"[{_comprehension(code)}]"
     if len(code.items) == 1 and isinstance(code.items[0], Comprehension) and code.kind == "list":
         return f"[{_comprehension(code.items[0])}]"
-    items = [f"*[{_comprehension(i)}]" if isinstance(i, Comprehension) else text(i) for i in code.items]
+    items = [_item(item) for item in code.items]
     if code.kind == "list":
         return f"[{', '.join(items)}]"
     if code.kind != "tuple":
         raise InternalError(f"a {code.kind} cannot be written")
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def _item(item: Code) -> str:
+    if isinstance(item, Comprehension):
+        return f"*[{_comprehension(item)}]"
+    return f"*{_within(item.items[0], _ATOM)}" if isinstance(item, Spread) else text(item)
+
+
+def _numbered(code: Numbered) -> str:
+    offset = f" + {code.start}" if code.start else ""
+    return f'f"{_identifier(code.prefix)}{{{_identifier(code.name)}{offset}}}"'
 
 
 def _comprehension(code: Comprehension) -> str:

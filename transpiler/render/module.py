@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from transpiler import __version__
 from transpiler.code import Call, Code, Function, Literal, Sequence
 from transpiler.lowered import ModelInput
 from transpiler.outline.names import snake, usable
@@ -29,6 +30,8 @@ from transpiler.render.helpers import Helper, helpers_for
 from transpiler.resources import read_template
 
 INDENT = "    "
+WIDTH = 88
+"""The formatter's own line length."""
 
 
 def module_text(program: ClassProgram) -> str:
@@ -111,25 +114,22 @@ def _imports(body: str, helpers: list[Helper]) -> list[str]:
 
 
 def _header(program: ClassProgram) -> list[str]:
-    try:
-        number = version("kerascribe")
-    except PackageNotFoundError:
-        number = "from a checkout"
     lines = [f"{program.name}, channels last.", ""]
     if program.rules_name:
         lines.append(
-            f"Written by kerascribe {number} from `{program.model_name}` with `{program.rules_name}`"
+            f"Written by kerascribe {__version__} from `{program.model_name}` with `{program.rules_name}`"
             f" (sha256 {program.digest}). Do not edit: change the rules and run"
             f" `kerascribe generate {program.rules_name}`."
         )
     else:
-        lines.append(f"Written by kerascribe {number} from `{program.model_name}`.")
+        lines.append(f"Written by kerascribe {__version__} from `{program.model_name}`.")
     return lines
 
 
-def _docstring(lines: Iterable[str]) -> str:
+def _docstring(lines: Iterable[str], depth: int = 0) -> str:
     """A docstring; text from outside cannot end it."""
-    safe = [_safe(line) for line in lines]
+    wrapped = (textwrap.wrap(line, WIDTH - len(INDENT) * depth - 4, break_on_hyphens=False) or [""] for line in lines)
+    safe = [_safe(part) for parts in wrapped for part in parts]
     if len(safe) == 1:
         return f'"""{safe[0]}"""'
     return '"""' + "\n".join(safe) + '\n"""'
@@ -145,7 +145,7 @@ def _comment(comment: str) -> str:
 
 
 def _class(definition: ClassDefinition) -> str:
-    docstring = _docstring(definition.docstring)
+    docstring = _docstring(definition.docstring, 1)
     has_init = bool(definition.setup or definition.parameters)
     return _template("class.py.jinja").render(
         name=target(definition.name),
@@ -176,7 +176,7 @@ def _lines(lines: Iterable[Line], depth: int) -> Iterator[str]:
                 names = ", ".join(target(name) for name in targets)
                 yield f"{margin}{names} = {_unwrapped(value) if len(targets) > 1 else text(value)}{_comment(comment)}"
             case Return(value, comment):
-                yield f"{margin}return {text(value)}{_comment(comment)}"
+                yield f"{margin}return {_unwrapped(value)}{_comment(comment)}"
             case For(variables, iterable, body, comment):
                 names = ", ".join(target(name) for name in variables)
                 yield f"{margin}for {names} in {text(iterable)}:{_comment(comment)}"
@@ -201,7 +201,7 @@ def _if(line: If, depth: int) -> Iterator[str]:
 
 
 def _unwrapped(value: Code) -> str:
-    """A tuple on the right of several targets needs no brackets."""
+    """A tuple that is returned or unpacked needs no brackets."""
     shown = text(value)
     return shown[1:-1] if isinstance(value, Sequence) and value.kind == "tuple" and len(value.items) > 1 else shown
 

@@ -1,0 +1,156 @@
+"""Lists of layers of several instances, side by side: which element of one is which of another.
+
+>>> # [expand, depthwise, project] and [depthwise, project] are [expand (first only), depthwise, project].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+
+from transpiler.code import Call, Code, Function, Literal
+from transpiler.outline.trees import children, is_value, walk, with_children
+
+MOST_OPTIONAL = 3
+MOST_KINDS = 8
+LONGEST = 64
+"""Elements beyond which lists are not aligned: it takes quadratic time."""
+_ERASED = Literal(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One element of the common list."""
+
+    items: dict[int, Code]
+    """By list; lists without it are absent."""
+    counts: dict[int, int] | None = None
+    """How often it stands there, where the lists repeat it."""
+
+
+def aligned(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
+    """The common list; None if the lists have too little in common.
+
+    Args:
+        lists: elements of each instance's list.
+    """
+    heads = {tuple(head(item) for item in items) for items in lists}
+    if len(heads) == 1:
+        return [Place(dict(enumerate(items))) for items in zip(*lists, strict=True)]
+    runs = [repeated(items) for items in lists]
+    if len({tuple(head(item) for item, _ in run) for run in runs}) == 1:
+        return [
+            Place({row: item for row, (item, _) in enumerate(run)}, {row: count for row, (_, count) in enumerate(run)})
+            for run in zip(*runs, strict=True)
+        ]
+    return _with_gaps(lists)
+
+
+def repeated(items: Rows[Code]) -> list[tuple[Code, int]]:
+    """Equal neighbours and how many they are."""
+    runs: list[tuple[Code, int]] = []
+    for item in items:
+        if runs and runs[-1][0] == item:
+            runs[-1] = (item, runs[-1][1] + 1)
+        else:
+            runs.append((item, 1))
+    return runs
+
+
+def head(code: Code) -> object:
+    """What two expressions must share to be one: all but what stands below them."""
+    if is_value(code):
+        return "value"
+    if isinstance(code, Call):
+        names = tuple((name, _ERASED) for name, _ in code.keywords)
+        return Call(code.function, tuple(_ERASED for _ in code.arguments), names)
+    below = children(code)
+    return with_children(code, (_ERASED,) * len(below)) if below else code
+
+
+def _with_gaps(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
+    kinds: dict[object, list[int]] = {}
+    for row, items in enumerate(lists):
+        kinds.setdefault(tuple(head(item) for item in items), []).append(row)
+    if len(kinds) > MOST_KINDS or max(map(len, lists)) > LONGEST:
+        return None
+    groups = list(kinds.values())
+    places: list[Place] = []
+    for group in groups:
+        places = _joined(places, group[0], lists[group[0]])
+    spread = _alternatives(_all_rows(places, {group[0]: group for group in groups}, lists))
+    everywhere = sum(len(place.items) == len(lists) for place in spread)
+    optional = len(spread) - everywhere
+    return spread if optional <= MOST_OPTIONAL and everywhere > optional else None
+
+
+def _all_rows(
+    places: list[Place], groups: dict[int, list[int]], lists: Rows[tuple[Code, ...]]
+) -> list[Place]:
+    """The places of the lists that were aligned, for all lists of the same kinds of elements."""
+    positions = dict.fromkeys(groups, 0)
+    spread: list[Place] = []
+    for place in places:
+        items: dict[int, Code] = {}
+        for first in place.items:
+            items.update({row: lists[row][positions[first]] for row in groups[first]})
+            positions[first] += 1
+        spread.append(Place(items))
+    return spread
+
+
+def _joined(places: list[Place], row: int, items: Rows[Code]) -> list[Place]:
+    """The places with one more list: the alignment that has most in common."""
+    rows, columns = len(places), len(items)
+    alike = [[likeness(next(iter(place.items.values())), item) for item in items] for place in places]
+    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for here in range(rows - 1, -1, -1):
+        for column in range(columns - 1, -1, -1):
+            pair = alike[here][column]
+            both = best[here + 1][column + 1] + pair if pair else -1.0
+            best[here][column] = max(both, best[here + 1][column], best[here][column + 1])
+    joined: list[Place] = []
+    here = column = 0
+    while here < rows and column < columns:
+        pair = alike[here][column]
+        if pair and best[here][column] == best[here + 1][column + 1] + pair:
+            joined.append(Place({**places[here].items, row: items[column]}))
+            here, column = here + 1, column + 1
+        elif best[here][column] == best[here + 1][column]:
+            joined.append(places[here])
+            here += 1
+        else:
+            joined.append(Place({row: items[column]}))
+            column += 1
+    return [*joined, *places[here:], *(Place({row: item}) for item in items[column:])]
+
+
+def likeness(one: Code, other: Code) -> float:
+    """How much two expressions have in common: 0 if they cannot be one, at most 2."""
+    if one == other:
+        return 2.0
+    if head(one) == head(other):
+        below = list(zip(children(one), children(other), strict=True))
+        return 1.0 + sum(likeness(first, second) for first, second in below) / (2 * len(below) or 1)
+    first, second = _layers(one), _layers(other)
+    return len(first & second) / len(first | second) if first and second else 0.0
+
+
+def _layers(code: Code) -> frozenset[str]:
+    """Which layers an expression makes."""
+    calls = (node.function for node in walk(code) if isinstance(node, Call))
+    return frozenset(function.name for function in calls if isinstance(function, Function)) - {"keras.Sequential"}
+
+
+def _alternatives(places: list[Place]) -> list[Place]:
+    """Neighbours that exclude each other and together are in every list are one place."""
+    total = {row for place in places for row in place.items}
+    merged: list[Place] = []
+    for place in places:
+        last = merged[-1] if merged else None
+        if last is not None and not (last.items.keys() & place.items.keys()):
+            if last.items.keys() | place.items.keys() == total:
+                merged[-1] = Place({**last.items, **place.items})
+                continue
+        merged.append(place)
+    return merged

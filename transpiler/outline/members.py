@@ -1,0 +1,302 @@
+"""The lines of `__init__` that make members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
+from transpiler.lowered import Basic
+from transpiler.outline.choices import negated
+from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run
+from transpiler.outline.keras_calls import default_of, written
+from transpiler.outline.loops import NumberedList
+from transpiler.outline.names import snake
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Parameter, Required, Spread
+from transpiler.outline.settings import Settings
+from transpiler.outline.trees import children, is_value, key_of, transform, value_of, walk, with_children
+
+ONE_LINE = 14
+"""Nodes of a conditional expression beyond which an `if` reads better."""
+
+IDENTITY = Function("keras.layers.Identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How a generated class is called."""
+
+    parameters: tuple[Parameter, ...]
+    positional: int
+    """How many leading parameters are written by position."""
+
+
+class MemberWriter:
+    """Writes members with their holes filled.
+
+    Args:
+        settings: finds expressions for holes and questions.
+        holes: by `Hole.number`.
+        classes: generated classes by name.
+    """
+
+    def __init__(self, settings: Settings, holes: list[HoleFact], classes: Mapping[str, Signature]) -> None:
+        self.settings = settings
+        self.holes = holes
+        self.classes = classes
+        self.rows = settings.rows
+
+    # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def lines(self, name: str, code: Code, rows: tuple[int, ...]) -> list[Line]:
+        """The lines that make member `name`, which the instances `rows` have.
+
+        Args:
+            name: attribute of self; for numbered members, their common part and `*`.
+            code: what makes it, with holes.
+            rows: the instances that have it.
+        """
+        if isinstance(code, NumberedList):
+            return self._numbered(code)
+        target = (f"self.{name}",)
+        lines = self._made(target, code, rows)
+        if rows == self.rows:
+            return lines
+        test = self.settings.question(rows, self.rows, name)
+        absent = Literal(None)
+        if len(lines) == 1 and isinstance(lines[0], Assign) and _size(lines[0].value) < ONE_LINE:
+            return [Assign(target, Conditional(test, lines[0].value, absent))]
+        return [Assign(target, absent), If(test, tuple(lines))]
+
+    def _made(self, target: tuple[str, ...], code: Code, rows: tuple[int, ...]) -> list[Line]:
+        if not isinstance(code, Choice):
+            return [Assign(target, self.resolved(code))]
+        cases = self._cases(code, rows, target[0].removeprefix("self."))
+        if len(cases) == 2 and sum(_size(value) for _, value in cases) <= ONE_LINE and cases[0][0] is not None:
+            return [Assign(target, Conditional(cases[0][0], cases[0][1], cases[1][1]))]
+        lines: tuple[Line, ...] = (Assign(target, cases[-1][1]),)
+        for test, value in reversed(cases[:-1]):
+            lines = (If(test, (Assign(target, value),), lines),) if test is not None else lines
+        return list(lines)
+
+    def _numbered(self, code: NumberedList) -> list[Line]:
+        """`for index in range(n): setattr(self, f"layer{index + 1}", …)` where all are made alike."""
+        below = self.resolved(Sequence("list", code.items))
+        assert isinstance(below, Sequence)
+        only = below.items[0]
+        if len(below.items) == 1 and isinstance(only, Comprehension):
+            key = Numbered("index", code.name, code.start)
+            line = Assign((), Call(Name("setattr"), (Name("self"), key, only.items[0])))
+            return [For(("index",), only.iterable, (line,))]
+        items = [part for item in below.items for part in _repeats(item)]
+        return [Assign((f"self.{code.name}{code.start + place}",), item) for place, item in enumerate(items)]
+
+    # ── expressions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def resolved(self, code: Code) -> Code:
+        """The expression with its holes filled, written as a person writes it."""
+        return self._written(self._filled(code))
+
+    def _filled(self, code: Code) -> Code:
+        def change(node: Code) -> Code | None:
+            match node:
+                case Hole():
+                    return self.settings.fill(self.holes[node.number])
+                case Choice():
+                    return self._conditional(node)
+                case Run():
+                    count = Call(Name("range"), (transform(node.count, change),))
+                    return Comprehension("list", (transform(node.items[0], change),), ("_",), count)
+                case Maybe():
+                    test = self.settings.question(node.rows, node.among, f"use_{kind(node.items[0])}")
+                    item = Sequence("list", (transform(node.items[0], change),))
+                    return Spread("list", (Conditional(test, item, Sequence("list", ())),))
+                case _:
+                    return None
+
+        return transform(code, change)
+
+    def _conditional(self, choice: Choice) -> Code:
+        cases = self._cases(choice, tuple(sorted(row for own in choice.rows for row in own)), choice.member)
+        value = cases[-1][1]
+        for test, other in reversed(cases[:-1]):
+            value = Conditional(test, other, value) if test is not None else value
+        return value
+
+    def _cases(self, choice: Choice, rows: tuple[int, ...], name: str) -> list[tuple[Code | None, Code]]:
+        """Question and expression for each alternative; the last one has no question."""
+        pairs = sorted(
+            zip(choice.items, choice.rows, strict=True),
+            key=lambda pair: (_is_identity(pair[0]), not is_depthwise(pair[0])),
+        )
+        left = list(rows)
+        known: dict[str, Code] = {}
+        cases: list[tuple[Code | None, Code]] = []
+        for item, own in pairs[:-1]:
+            if not self.settings.can_ask(own, left):
+                self._tell_apart(name, pairs, own, left)
+            flag = name if _is_identity(pairs[-1][0]) else f"use_{kind(item)}"
+            test = self.settings.question(own, left, flag, by_equality=is_depthwise(item))
+            cases.append((test, self._written(_with_known(self._filled(item), known | _told_by(test)))))
+            known |= _told_by(negated(test))
+            left = [row for row in left if row not in own]
+        return [*cases, (None, self._written(_with_known(self._filled(pairs[-1][0]), known)))]
+
+    def _tell_apart(
+        self, name: str, pairs: list[tuple[Code, tuple[int, ...]]], inside: tuple[int, ...], rows: list[int]
+    ) -> None:
+        """Make a parameter of a number that tells the alternatives apart, such as the strides."""
+        if len(rows) != len(self.rows):
+            return
+        columns: dict[str, dict[int, Basic]] = {}
+        for item, own in pairs:
+            for parameter, values in self._parameters_in(item, own).items():
+                columns.setdefault(parameter, {}).update(values)
+        for parameter, values in columns.items():
+            inner = {key_of(values[row]) for row in inside if row in values}
+            outer = {key_of(values[row]) for row in rows if row in values and row not in inside}
+            numeric = all(isinstance(value, int) and not isinstance(value, bool) for value in values.values())
+            if numeric and len(values) == len(self.rows) and not inner & outer:
+                self.settings.new_parameter(self.settings.name_for(name, parameter), values)
+                return
+
+    def _parameters_in(self, code: Code, rows: tuple[int, ...]) -> dict[str, dict[int, Basic]]:
+        """Values of the parameters of the last Keras call that has some of them, defaults too."""
+        calls = [node for node in walk(code) if isinstance(node, Call) and node.keywords]
+        if not calls:
+            return {}
+        call = calls[-1]
+        found: dict[str, dict[int, Basic]] = {}
+        strides = default_of(call.function, "strides")
+        if not isinstance(strides, Required):
+            found["strides"] = dict.fromkeys(rows, strides[0] if isinstance(strides, tuple) else strides)
+        for name, value in call.keywords:
+            if isinstance(value, Hole):
+                found[name] = dict(self.holes[value.number].values)
+        return found
+
+    # ── style ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _written(self, code: Code) -> Code:
+        """Calls with defaults left out and arguments by position, repeated elements as comprehensions."""
+        below = children(code)
+        if below:
+            code = with_children(code, tuple(self._written(child) for child in below))
+        if isinstance(code, Call):
+            if isinstance(code.function, Name) and code.function.name in self.classes:
+                return call_of_class(code, self.classes[code.function.name])
+            return _weight_call(code) if code.function == Name("self.add_weight") else written(code)
+        if type(code) is Sequence and code.kind == "list":
+            return Sequence("list", _compressed(code.items))
+        return code
+
+
+def call_of_class(call: Call, signature: Signature) -> Call:
+    """`TFConv(c1, c_, k, s, act=act)`: the first arguments by position, defaults left out."""
+    given = dict(call.keywords)
+    arguments: list[Code] = []
+    keywords: list[tuple[str, Code]] = []
+    by_position = True
+    for place, parameter in enumerate(signature.parameters):
+        if parameter.name not in given:
+            by_position = False
+            continue
+        value = given[parameter.name]
+        if not isinstance(parameter.default, Required) and is_value(value):
+            if key_of(value_of(value)) == key_of(parameter.default):
+                by_position = False
+                continue
+        is_flag = isinstance(value, Literal) and isinstance(value.value, bool)
+        by_position = by_position and place < signature.positional and not is_flag
+        if by_position:
+            arguments.append(value)
+        else:
+            keywords.append((parameter.name, value))
+    return Call(call.function, (*call.arguments, *arguments), tuple(keywords))
+
+
+def _told_by(test: Code) -> dict[str, Code]:
+    """What is known of a name where the answer is yes: after `s == 1`, that s is 1."""
+    match test:
+        case Binary("==", Name(name), Literal() as value):
+            return {name: value}
+        case _:
+            return {}
+
+
+def _with_known(code: Code, known: Mapping[str, Code]) -> Code:
+    """Arguments that are a known name as their values, so that defaults can be left out."""
+    if not known:
+        return code
+
+    def change(node: Code) -> Code | None:
+        if not isinstance(node, Call):
+            return None
+        below = with_children(node, tuple(transform(child, change) for child in children(node)))
+        assert isinstance(below, Call)
+        keywords = tuple(
+            (word, known.get(value.name, value) if type(value) is Name else value) for word, value in below.keywords
+        )
+        return Call(below.function, below.arguments, keywords)
+
+    return transform(code, change)
+
+
+def is_depthwise(code: Code) -> bool:
+    """Whether it makes a depthwise convolution: one whose groups are its channels."""
+    calls = (node.function for node in walk(code) if isinstance(node, Call))
+    return any(isinstance(function, Function) and "Depthwise" in function.name for function in calls)
+
+
+def kind(code: Code) -> str:
+    """What an expression makes, for the name of a flag.
+
+    >>> kind(Call(Function("keras.layers.ZeroPadding2D")))
+    'zero_padding'
+    """
+    for node in walk(code):
+        if isinstance(node, Call) and isinstance(node.function, Function) and node.function.name != "keras.Sequential":
+            return snake(node.function.name.rpartition(".")[2].rstrip("123D").replace("LU", "lu"))
+    return "other"
+
+
+def _is_identity(code: Code) -> bool:
+    return isinstance(code, Call) and code.function == IDENTITY
+
+
+def _size(code: Code) -> int:
+    return sum(1 for _ in walk(code))
+
+
+def _compressed(items: tuple[Code, ...]) -> tuple[Code, ...]:
+    """Equal neighbours as a comprehension: from three on, or two of our own blocks."""
+    runs: list[tuple[Code, int]] = []
+    for item in items:
+        if runs and runs[-1][0] == item and isinstance(item, Call):
+            runs[-1] = (item, runs[-1][1] + 1)
+        else:
+            runs.append((item, 1))
+    compressed: list[Code] = []
+    for item, count in runs:
+        is_ours = isinstance(item, Call) and isinstance(item.function, Name)
+        if count >= 3 or (count == 2 and is_ours):
+            compressed.append(Comprehension("list", (item,), ("_",), Call(Name("range"), (Literal(count),))))
+        else:
+            compressed += [item] * count
+    return tuple(part for item in compressed for part in _repeats(item, 2))
+
+
+def _repeats(item: Code, most: int = 1 << 16) -> list[Code]:
+    """The elements that a comprehension with a small literal count stands for."""
+    match item:
+        case Comprehension(items=(one,), iterable=Call(_, (Literal(int() as count),))):
+            is_ours = isinstance(one, Call) and isinstance(one.function, Name)
+            if count <= most and (most > 2 or count < 2 or not is_ours):
+                return [one] * count
+    return [item]
+
+
+def _weight_call(call: Call) -> Call:
+    """`self.add_weight(shape=…)` without what is the default."""
+    usual = {"dtype": Literal("float32"), "trainable": Literal(True)}
+    return Call(call.function, (), tuple((name, value) for name, value in call.keywords if usual.get(name) != value))

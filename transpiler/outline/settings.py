@@ -1,0 +1,203 @@
+"""What the generated constructor takes, computes and asks: one place for all instances of a class.
+
+Holes and questions come in; expressions over parameters go out. Nothing that a class does not use is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from transpiler.code import Code, Conditional, Unary
+from transpiler.lowered import Basic
+from transpiler.outline.choices import find_question, negated
+from transpiler.outline.holes import HoleFact, Use, families
+from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
+from transpiler.outline.program import Name
+from transpiler.outline.recover import Scope
+from transpiler.outline.trees import code_of, is_value, key_of
+
+
+class Settings:
+    """Finds an expression for every hole and every question.
+
+    Args:
+        scope: arguments and locals of torch's constructor on every instance.
+        members: attributes that are layers or weights, whose names are taken.
+    """
+
+    def __init__(self, scope: Scope, members: Collection[str]) -> None:
+        self.scope = scope
+        self.rows = tuple(range(scope.count))
+        self.extras: dict[str, dict[int, Basic]] = {}
+        """Parameters of ours, that torch's constructor doesn't have, by instance."""
+        self.flags = 0
+        """How many of them answer questions."""
+        self.assigned: dict[str, Code] = {}
+        """Attributes of self that `call` reads and torch's constructor doesn't name."""
+        self.read: dict[str, None] = {}
+        """`self.` definitions of torch's constructor that `call` reads."""
+        self._members = members
+        self._solved: dict[object, Code] = {}
+        self._answers: dict[object, Code] = {}
+        self._holes: Sequence[HoleFact] = ()
+        self._families: dict[Use, HoleFact] = {}
+        self._alone: set[str] = set()
+        """Parameters of layers that vary in one way only: ours is called the same, without the member's name."""
+
+    # ── holes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fill(self, hole: HoleFact) -> Code:
+        """The expression for a hole; in `call`, one that reads an attribute of self."""
+        key = (hole.use, tuple((row, key_of(value)) for row, value in hole.values.items()))
+        if key not in self._solved:
+            code = self._solved_hole(hole)
+            self._solved[key] = self._attribute(hole, code) if hole.use.in_call else code
+        return self._solved[key]
+
+    def prepare(self, holes: Sequence[HoleFact]) -> None:
+        """Say which holes there are, before any is filled."""
+        self._holes = holes
+        self._families = families(holes)
+        vectors: dict[str, set[object]] = {}
+        for hole in holes:
+            if hole.varies() and hole.use.parameter:
+                vectors.setdefault(hole.use.parameter, set()).add(tuple(map(key_of, hole.values.values())))
+        self._alone = {parameter for parameter, found in vectors.items() if len(found) == 1}
+
+    def _solved_hole(self, hole: HoleFact) -> Code:
+        whole = self._families.get(hole.use, hole)
+        is_part = len(whole.values) > len(hole.values)
+        if is_part and whole.varies():
+            code = self.scope.find(whole) or self._by_question(whole)
+            if code is not None:
+                return code
+        code = self.scope.find(hole)
+        if is_part and (code is None or is_value(code)) and self._is_setting(whole):
+            return self._parameter(whole)
+        if code is not None:
+            return code
+        return self._by_question(hole) or self._parameter(hole)
+
+    def _is_setting(self, whole: HoleFact) -> bool:
+        """Whether the alternatives differ in it not only among each other: then it is a parameter, for all of them."""
+        return whole.varies() and any(
+            hole.varies() and hole.use == whole.use for hole in self._holes if hole.values.keys() <= whole.values.keys()
+        )
+
+    def _by_question(self, hole: HoleFact) -> Code | None:
+        """`"silu" if act else "relu"`: a setting that is no number, told by a question."""
+        groups: dict[object, list[int]] = {}
+        for row, value in hole.values.items():
+            groups.setdefault(key_of(value), []).append(row)
+        if len(groups) > 2 or not all(value is None or isinstance(value, str | bool) for value in hole.values.values()):
+            return None
+        inside = next(iter(groups.values()))
+        test = find_question(self.scope, inside, tuple(hole.values), by_equality=False)
+        if test is None:
+            return None
+        one = hole.values[inside[0]]
+        other = next(value for row, value in hole.values.items() if row not in inside)
+        if isinstance(one, bool) and isinstance(other, bool):
+            return test if one else negated(test)
+        return Conditional(test, code_of(one), code_of(other))
+
+    def _parameter(self, hole: HoleFact) -> Code:
+        """A parameter of ours: nothing in torch's constructor says where the values come from."""
+        wanted = {row: key_of(value) for row, value in hole.values.items()}
+        for name, values in self.extras.items():
+            if {row: key_of(value) for row, value in values.items()} == wanted:
+                return Name(name)
+        return self.new_parameter(self.name_for(hole.use.member, hole.use.parameter), hole.values)
+
+    def name_for(self, member: str, parameter: str) -> str:
+        """What to call a parameter of ours: `strides` if there is one such, else `conv2_strides`."""
+        parts = [member.rstrip("*"), parameter] if parameter not in self._alone else [parameter]
+        return "_".join(part for part in parts if part) or "size"
+
+    def new_parameter(self, base: str, values: Mapping[int, Basic]) -> Name:
+        """A parameter named after `base`, with a value for each instance that needs it."""
+        taken = {*self.scope.order, *self.scope.arguments, *self.scope.definitions, *self.extras, *LAYER_KEYWORDS}
+        name = usable(snake(base), taken)
+        self.extras[name] = dict(values)
+        self.scope.add(name, values)
+        return Name(name)
+
+    def _attribute(self, hole: HoleFact, code: Code) -> Code:
+        """The attribute of self through which `call` reads a value of the constructor."""
+        if is_value(code):
+            return code
+        wanted = {row: key_of(value) for row, value in hole.values.items()}
+        own = [code.name] if isinstance(code, Name) and code.name.startswith("self.") else []
+        for name in (*own, *self.scope.definitions):
+            if name.startswith("self.") and self.scope.matches(Name(name), wanted):
+                self.read[name] = None
+                return Name(name)
+        return self.assign(code.name if isinstance(code, Name) else hole.use.parameter or "size", code)
+
+    def assign(self, base: str, code: Code) -> Name:
+        """An attribute of self named after `base` that holds the value of `code`."""
+        for name, other in self.assigned.items():
+            if other == code:
+                return Name(f"self.{name}")
+        defined = {name.removeprefix("self.") for name in self.scope.definitions if name.startswith("self.")}
+        name = usable(snake(base), {*self._members, *self.assigned, *defined, *LAYER_ATTRIBUTES})
+        self.assigned[name] = code
+        return Name(f"self.{name}")
+
+    # ── questions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def question(
+        self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool = False
+    ) -> Code:
+        """What is true on the instances `inside` only; a flag of ours, `name`, if torch's constructor has no such thing.
+
+        Args:
+            inside: instances that the answer is yes for.
+            rows: all instances that are asked.
+            name: what a flag would be called.
+            by_equality: whether `a == b` says more than a comparison with a literal.
+        """
+        key = (tuple(sorted(inside)), tuple(sorted(rows)))
+        if key not in self._answers:
+            self._answers[key] = self._asked(inside, rows, name, by_equality=by_equality)
+        return self._answers[key]
+
+    def can_ask(self, inside: Collection[int], rows: Collection[int]) -> bool:
+        """Whether torch's constructor (or a parameter that we have already) knows the answer."""
+        key = (tuple(sorted(inside)), tuple(sorted(rows)))
+        return key in self._answers or self._known(inside, rows, "", by_equality=False) is not None
+
+    def _asked(self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool) -> Code:
+        known = self._known(inside, rows, name, by_equality=by_equality)
+        if known is not None:
+            return known
+        self.flags += 1
+        return self.new_parameter(name, {row: row in inside for row in self.rows})
+
+    def _known(self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool) -> Code | None:
+        present = self.scope.presence.get(name)
+        if present is not None and all(present[row] == (row in inside) for row in rows):
+            return Name(name)
+        code = find_question(self.scope, inside, rows, by_equality=by_equality)
+        if code is not None:
+            return code
+        for flag, values in self.scope.presence.items():
+            if all(values[row] == (row in inside) for row in rows):
+                return Name(flag)
+            if all(values[row] != (row in inside) for row in rows):
+                return Unary("not", Name(flag))
+        return None
+
+    def answer_in_call(self, inside: Collection[int], name: str) -> Code:
+        """The same as a question that `call` asks, of an attribute of self."""
+        wanted = {row: key_of(row in inside) for row in self.rows}
+        for defined in self.scope.definitions:
+            if defined.startswith("self.") and self.scope.matches(Name(defined), wanted):
+                self.read[defined] = None
+                return Name(defined)
+        code = self.question(inside, self.rows, name)
+        if isinstance(code, Name):
+            return self.assign(code.name, code)
+        if isinstance(code, Unary) and isinstance(code.operand, Name):
+            return Unary("not", self.assign(code.operand.name, code.operand))
+        return self.assign(name, code)
