@@ -102,16 +102,5 @@ class Mapping:
 
 
 Code: TypeAlias = (
-    Literal
-    | Ref
-    | Member
-    | Function
-    | Call
-    | Unary
-    | Binary
-    | Conditional
-    | Attribute
-    | Index
-    | Sequence
-    | Mapping
+    Literal | Ref | Member | Function | Call | Unary | Binary | Conditional | Attribute | Index | Sequence | Mapping
 )

@@ -165,4 +165,3 @@ _PRINTERS: Mapping[str, Callable[[Stages], Iterator[str]]] = {
     "layout": _layout,
     "outline": _outline,
 }
-

@@ -1,7 +1,4 @@
-"""All stages from a module to source, in order.
-
-    capture -> lift -> match -> layout -> outline -> render
-"""
+"""All stages from a module to source: capture, lift, match, layout, then outline and render in `port`."""
 
 from __future__ import annotations
 
@@ -78,9 +75,7 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
 def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[bool, ...]]:
     if declaration is None:
         return {}
-    return {
-        entry.name: tuple(isinstance(size, str) for size in entry.type.dimensions) for entry in declaration.inputs
-    }
+    return {entry.name: tuple(isinstance(size, str) for size in entry.type.dimensions) for entry in declaration.inputs}
 
 
 def _rules_name(book: RuleBook) -> str:

@@ -35,8 +35,7 @@ def run(body: BodyBuilder, inputs: Sequence[Array]) -> dict[int, Array]:
     for statement in body.statements:
         result = evaluate(statement.code, values)
         results = [result] if len(statement.results) == 1 else result
-        for number, value in zip(statement.results, results, strict=True):
-            values[number] = value
+        values |= zip(statement.results, results, strict=True)
     return values
 
 
@@ -63,7 +62,7 @@ def evaluate(code: Code | Slice | Ellipsis_ | None, values: dict[int, Any]) -> A
             return tuple(parts) if kind == "tuple" else parts
         case Binary(operator, left, right):
             one, other = evaluate(left, values), evaluate(right, values)
-            return {"+": one + other, "*": one * other}[operator]
+            return one + other if operator == "+" else one * other
         case _:
             raise NotImplementedError(type(code).__name__)
 

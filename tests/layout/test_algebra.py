@@ -110,7 +110,7 @@ def chunk_and_cat(chain: Chain, data: st.DataObject) -> None:
     along = data.draw(st.integers(0, chain.torch.dim() - 1)) if alike else dim
     chain.torch = torch.cat(parts[::-1], along)
     shapes = [tuple(chain.torch.shape)]
-    laid = operands.along_axes(chain.body, {"x": list(tensors[::-1])}, [along], True, shapes)
+    laid = operands.along_axes(chain.body, {"x": list(tensors[::-1])}, [along], shapes, single=True)
     chain.tensor = emit(chain, "concatenate", laid, along)
 
 
@@ -122,7 +122,7 @@ def unbind_and_stack(chain: Chain, data: st.DataObject) -> None:
     parts = chain.torch.unbind(dim)
     tensors = views.unbound(chain.body, chain.tensor, dim)
     chain.torch = torch.stack(parts, along)
-    laid = operands.along_axes(chain.body, {"x": list(tensors)}, [along], True, [tuple(chain.torch.shape)])
+    laid = operands.along_axes(chain.body, {"x": list(tensors)}, [along], [tuple(chain.torch.shape)], single=True)
     chain.tensor = emit(chain, "stack", laid, along)
 
 
@@ -144,7 +144,7 @@ def total(chain: Chain, data: st.DataObject) -> None:
     keep = data.draw(st.booleans()) or len(dims) == chain.torch.dim()
     chain.torch = chain.torch.sum(dims, keepdim=keep)
     held = chain.body.hold(chain.tensor)
-    laid = operands.along_axes(chain.body, {"x": held}, dims, False, [tuple(chain.torch.shape)])
+    laid = operands.along_axes(chain.body, {"x": held}, dims, [tuple(chain.torch.shape)], single=False)
     axes = laid.functions["axes"](dims)
     assert isinstance(axes, tuple)
     code = Call(
@@ -188,8 +188,10 @@ def test_pointwise_operands_of_different_orders_are_aligned(data: st.DataObject)
     if data.draw(st.booleans()):
         count = right.numel()
         split = factorings(data, count)
-        if prod(split) == count and len(split) == right.dim() and all(
-            one in (1, size) for one, size in zip(split[::-1], shape[::-1], strict=False)
+        if (
+            prod(split) == count
+            and len(split) == right.dim()
+            and all(one in (1, size) for one, size in zip(split[::-1], shape[::-1], strict=False))
         ):
             right, second = right.reshape(split), views.reshaped(chain.body, second, split)
     chain.torch = chain.torch + right

@@ -8,7 +8,7 @@ import itertools
 import textwrap
 from collections.abc import Callable
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Member, Ref, Sequence, Slice, Ellipsis_
+from transpiler.code import Binary, Call, Code, Ellipsis_, Function, Index, Literal, Mapping, Member, Ref, Sequence, Slice
 from transpiler.lowered import (
     Argument,
     BlockAttribute,
@@ -379,8 +379,6 @@ def dense_network() -> LoweredProgram:
     held = draft.do(scale)
     joined = draft.do(concatenate(*features), None, 121)
     y = draft.do(Binary("*", joined, held), "x", 122)
-    from transpiler.code import Mapping
-
     return program(draft.done(Mapping((("out", y), ("last", features[-1])))), (None, 8, 8, 3), name="DenseNet")
 
 
@@ -425,9 +423,102 @@ def two_inputs() -> LoweredProgram:
     )
 
 
+def dense_block(features: int, growth: int, count: int) -> Body:
+    init = """def __init__(self, num_layers, num_input_features, growth_rate):
+    for i in range(num_layers):
+        layer = _DenseLayer(num_input_features + i * growth_rate, growth_rate)
+        self.add_module("denselayer%d" % (i + 1), layer)
+"""
+    draft = Draft("_DenseBlock", init)
+    given = {"num_layers": count, "num_input_features": features, "growth_rate": growth}
+    draft.constructor = Constructor(given, {}, 3)
+    first = draft.argument("init_features", "n h w c")
+    held: list[Code] = [first]
+    for place in range(count):
+        draft.member(f"denselayer{place + 1}", dense_layer(features + growth * place, growth, place + 1))
+        held.append(draft.do(call(f"denselayer{place + 1}", Sequence("list", tuple(held))), "new_features", 150))
+    return draft.done(draft.do(concatenate(*held), None, 151))
+
+
+def dense_blocks() -> LoweredProgram:
+    draft = Draft("DenseNet")
+    x = draft.argument("x", "n h w c")
+    draft.member("features", sequential(dense_block(3, 4, 2), dense_block(11, 4, 3), dense_block(23, 4, 3)))
+    return program(draft.done(draft.do(call("features", x), None, 160)), (None, 8, 8, 3), name="DenseNet")
+
+
+# ── optional elements, with and without recorded constructors ──────────────────────────────────────────────────────
+
+
+def _inverted_init(self, inp, oup, stride, expand_ratio):
+    self.stride = stride
+    hidden_dim = int(round(inp * expand_ratio))
+    self.use_res_connect = self.stride == 1 and inp == oup
+    layers = []
+    if expand_ratio != 1:
+        layers.append(ConvBNReLU(inp, hidden_dim, kernel_size=1))
+    layers.extend([ConvBNReLU(hidden_dim, hidden_dim, stride=stride, groups=hidden_dim), nn.Conv2d(hidden_dim, oup, 1)])
+    self.conv = nn.Sequential(*layers)
+
+
+def inverted(inp: int, oup: int, stride: int, expand: int, *, recorded: bool = True) -> Body:
+    draft = Draft("InvertedResidual", _inverted_init, (inp, oup, stride, expand))
+    if not recorded:
+        draft.constructor = None
+        draft.cls = TorchClass("Inverted", "models.Inverted", None, "")
+    x = draft.argument()
+    relu = keras_call("ReLU", max_value=6.0)
+    expansion = chain(keras_call("Conv2D", inp * expand, (1, 1)), relu)
+    depthwise = keras_call("DepthwiseConv2D", (3, 3), padding="same")
+    if stride > 1:
+        pad = keras_call("ZeroPadding2D", ((1, 1), (1, 1)))
+        strided = keras_call("DepthwiseConv2D", (3, 3), strides=(stride, stride))
+        depthwise = chain(pad, strided).constructor
+    children: list[object] = [expansion] if expand != 1 else []
+    children += [chain(depthwise, relu), layer("Conv2D", oup, (1, 1))]
+    draft.member("conv", sequential(*children))
+    y = draft.do(call("conv", x), None, 170)
+    if stride == 1 and inp == oup:
+        y = draft.do(Binary("+", x, y), None, 170)
+    return draft.done(y)
+
+
+def mobile_network() -> LoweredProgram:
+    draft = Draft("MobileNet")
+    x = draft.argument("x", "n h w c")
+    sizes = [(8, 8, 1, 1), (8, 12, 2, 6), (12, 12, 1, 6), (12, 16, 2, 6), (16, 16, 1, 6), (16, 16, 1, 6)]
+    draft.member("features", sequential(*(inverted(*size) for size in sizes)))
+    draft.member("others", sequential(*(inverted(*size, recorded=False) for size in [(16, *sizes[0][1:]), *sizes[1:]])))
+    x = draft.do(call("others", draft.do(call("features", x), "x", 180)), "x", 181)
+    return program(draft.done(x), (None, 16, 16, 8), name="MobileNet")
+
+
+# ── lists that are gathered, comments, names that clash ────────────────────────────────────────────────────────────
+
+
+def branches() -> LoweredProgram:
+    draft = Draft("Branches")
+    x = draft.argument("x", "n l c")
+    for place in range(3):
+        draft.member("branches", layer("Dense", 4), place)
+    draft.member("class_", layer("Dense", 4))
+    gathered = [draft.do(call("branches", x, index=place), "out", 190) for place in range(3)]
+    parts = draft.do(concatenate(*gathered), "parts", 191)
+    y = draft.do(call("class_", parts), "y", 192)
+    order = Sequence("tuple", (Literal(0), Literal(2), Literal(1)))
+    y = draft.do(ops("transpose", y, order), "y", 193, "n l c -> n c l")
+    lost, kept = draft.do_many(ops("split", y, Literal(2), axis=1), (None, "lambda"), 194)
+    del lost
+    draft.frozen = True
+    return program(draft.done(draft.do(Binary("-", kept, Literal(1.5)), "ops", 195)), (None, 4, 6), name="Branches")
+
+
 PROGRAMS = {
     "slim_neck": slim_neck,
     "residual_network": residual_network,
     "dense_network": dense_network,
+    "dense_blocks": dense_blocks,
+    "mobile_network": mobile_network,
+    "branches": branches,
     "two_inputs": two_inputs,
 }

@@ -64,7 +64,7 @@ def simplify(value: object) -> Basic | Opaque:
     if isinstance(value, tuple | list) and len(value) <= _MAX_ITEMS:
         items = [simplify(item) for item in value]
         if not any(isinstance(item, Opaque) for item in items):
-            return tuple(items) if isinstance(value, tuple) else items  # type: ignore[arg-type]
+            return tuple(items) if isinstance(value, tuple) else items  # type: ignore[return-value, arg-type]
     name = getattr(value, "__qualname__", None) or type(value).__qualname__
     return Opaque(str(name))
 

@@ -8,6 +8,7 @@ no node in eval mode.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import logging
@@ -16,7 +17,8 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -25,6 +27,7 @@ from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
+from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
 
@@ -54,7 +57,7 @@ def capture(
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
-        with recorder.hooked(), _quiet(), torch.no_grad():
+        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton():
             exported = torch.export.export(
                 model, args, kwargs, strict=False, dynamic_shapes=_dynamic_shapes(model, args, kwargs, dynamic or {})
             )
@@ -93,7 +96,7 @@ def _dynamic_shapes(
 ) -> Any:
     auto, static = torch.export.Dim.AUTO, torch.export.Dim.STATIC
 
-    def spec(tensor: Any, flags: tuple[bool, ...] | None) -> Any:
+    def spec(flags: tuple[bool, ...] | None, tensor: Any) -> Any:
         if not isinstance(tensor, torch.Tensor):
             return None
         chosen = flags or tuple(axis == 0 for axis in range(tensor.dim()))
@@ -101,7 +104,7 @@ def _dynamic_shapes(
 
     bound = inspect.signature(model.forward).bind(*args, **kwargs)
     return {
-        name: pytree.tree_map(lambda leaf, flags=dynamic.get(name): spec(leaf, flags), value)
+        name: pytree.tree_map(functools.partial(spec, dynamic.get(name)), value)
         for name, value in bound.arguments.items()
     }
 
@@ -157,7 +160,7 @@ class _Recorder:
         if self._graph is not mode.tracer.graph:  # export may run the model more than once: the last run counts
             self._graph = mode.tracer.graph
             # A node's line is where the module's own code stands, helper functions and `_forward_impl` included.
-            mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign]
+            mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign, assignment]
             self._stack, self._calls, self._nodes = [], [], []
         self._see_nodes()
         index = len(self._calls)
@@ -176,7 +179,7 @@ class _Recorder:
         )
         self._stack.append(index)
 
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _leave(self, _module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any) -> None:
         if get_innermost_proxy_mode() is None:
             return
         self._see_nodes()
@@ -201,7 +204,7 @@ class _Recorder:
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             proxy = get_proxy_slot(leaf, tracer, None)
-            return leaf if proxy is None else _LiveNode(getattr(proxy, "proxy", proxy).node)
+            return leaf if proxy is None else _LiveNode(cast("Any", getattr(proxy, "proxy", proxy)).node)
 
         return _map_tree(reference, tree)
 
@@ -212,9 +215,7 @@ class _Recorder:
             return NodeRef(leaf.node.name) if isinstance(leaf, _LiveNode) else leaf
 
         named = ("arguments", "output")
-        return tuple(
-            ModuleCall(**call | {key: _map_tree(name, call[key]) for key in named}) for call in self._calls
-        )
+        return tuple(ModuleCall(**call | {key: _map_tree(name, call[key]) for key in named}) for call in self._calls)
 
     def node_names(self) -> tuple[str, ...]:
         return tuple(node.name for node in self._nodes)
@@ -261,12 +262,12 @@ def _is_model_code(file: str) -> bool:
 
 
 def _caller() -> SourceFrame | None:
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if _is_model_code(name):
             return SourceFrame(name, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -156,7 +156,7 @@ def _read_weight(clauses: Clauses, expressions: ExpressionBuilder, tree: Tree[To
         clauses.drops += (Drop(path(expressions, name), expressions.string(reason), expressions.position(tree)),)
         return
     targets, source, *rest = tree.children
-    assert isinstance(targets, Tree)  # noqa: S101 - the grammar
+    assert isinstance(targets, Tree)
     strings = [node for node in rest if isinstance(node, Token)]
     sizes = [node for node in rest if isinstance(node, Tree)]
     entry = WeightEntry(

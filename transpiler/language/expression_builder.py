@@ -89,7 +89,7 @@ class ExpressionBuilder:
         return self.source.position(node)
 
     def expr(self, node: Node) -> Expr:
-        assert isinstance(node, Tree)  # noqa: S101 - the grammar makes every expression a tree
+        assert isinstance(node, Tree)
         if self._depth >= DEPTH:
             raise PlacedError("this expression is nested too deeply", self.position(node), "split the rule in two")
         self._depth += 1
@@ -110,7 +110,7 @@ class ExpressionBuilder:
 
     def identifier(self, node: Node) -> str:
         """A name that generated source may bear."""
-        assert isinstance(node, Token)  # noqa: S101 - NAME in the grammar
+        assert isinstance(node, Token)
         return self.checked(self.text(node), node)
 
     def checked(self, text: str, node: Node) -> str:
@@ -123,7 +123,7 @@ class ExpressionBuilder:
 
     def string(self, node: Node) -> str:
         """The value of a string token."""
-        assert isinstance(node, Token)  # noqa: S101 - STRING in the grammar
+        assert isinstance(node, Token)
         text = self.text(node)[1:-1]
         if "\\" not in text:
             return text
@@ -177,11 +177,11 @@ class ExpressionBuilder:
 
     def _nested(self, base: Expr | None, node: Node, position: Position) -> Expr:
         """`base.name`; an alternative may be dotted itself: `keras.{ops.relu,activations.silu}`."""
-        assert isinstance(node, Token)  # noqa: S101 - NAME in the grammar
+        assert isinstance(node, Token)
         for part in self.text(node).split("."):
             name = self.checked(part, node)
             base = Name(name, position) if base is None else Attribute(base, name, position)
-        assert base is not None  # noqa: S101 - there is at least one part
+        assert base is not None
         return base
 
     def _call(self, tree: Tree[Token]) -> Expr:
@@ -192,7 +192,7 @@ class ExpressionBuilder:
 
     def _index(self, tree: Tree[Token]) -> Expr:
         base, subscripts = tree.children
-        assert isinstance(subscripts, Tree)  # noqa: S101 - the grammar
+        assert isinstance(subscripts, Tree)
         return Index(self.expr(base), tuple(self._subscript(item) for item in subscripts.children), self.position(tree))
 
     def _subscript(self, node: Node) -> Subscript:

@@ -70,5 +70,5 @@ def _new(expressions: ExpressionBuilder, node: Tree[Token] | Token, known: Conta
 
 def _input(expressions: ExpressionBuilder, name: str, node: Tree[Token]) -> InputDeclaration:
     _, kind, *rest = node.children
-    assert isinstance(kind, Tree)  # noqa: S101 - the grammar
+    assert isinstance(kind, Tree)
     return InputDeclaration(name, tensor(expressions, kind), pattern(expressions, rest[0]) if rest else None)

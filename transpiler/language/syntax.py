@@ -7,8 +7,8 @@ Semantics that the tree carries (RULES.md has the tour, docs/rules.md the refere
 - In an *operator* rule names are the rule's own parameters. They bind to the schema's arguments by position (after `*`,
   by name); the names are free. Schema arguments that a rule leaves out must have their default value, or the rule does
   not match.
-- Within one file the first rule that matches wins; a file's own rules win over those it `use`s, and a later `use` over an
-  earlier one. `RuleBook.module_rules` and `.operator_rules` are already in that order.
+- Within one file the first rule that matches wins; a file's own rules win over those it `use`s, and a later `use` over
+  an earlier one. `RuleBook.module_rules` and `.operator_rules` are already in that order.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ Expr: TypeAlias = Literal | Name | Attribute | Index | Call | Unary | Binary | C
 class Pattern:
     """An einops pattern `left -> right`; one tuple per axis: `"n (h d) 1"` is `(("n",), ("h", "d"), ())`.
 
-    Two axes are special: `("...",)`, any number of dimensions, each an axis, in torch's order; and, on the physical side of
-    `reads` and `writes` only, `("*",)`, all the atoms that no letter names, in whatever order and grouping they lie.
+    Two axes are special: `("...",)`, any number of dimensions, each an axis, in torch's order; and, on the physical
+    side of `reads` and `writes` only, `("*",)`, all the atoms that no letter names, in whatever order and grouping.
     """
 
     left: tuple[tuple[str, ...], ...]
@@ -173,9 +173,9 @@ class Reads:
 class WeightEntry:
     """`targets <- source "pattern" with sizes`; several targets take the slices of the result's first axis.
 
-    `source` is a dotted attribute path of the module (module rule) or a parameter (operator rule). An entry whose source
-    is None in the instance (`bias`) is skipped. A target of a chain `a >> b` is a variable of the one layer of the chain
-    that has variables of that name.
+    `source` is a dotted attribute path of the module (module rule) or a parameter (operator rule). An entry whose
+    source is None in the instance (`bias`) is skipped. A target of a chain `a >> b` is a variable of the one layer of
+    the chain that has variables of that name.
     """
 
     targets: tuple[str, ...]
@@ -201,7 +201,7 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """`=> keras.layers.A(...) >> keras.layers.B(...)` or an expression over `keras.ops`; chain length 1 for the latter."""
+    """`=> keras.layers.A(...) >> keras.layers.B(...)`, or an expression over `keras.ops`: a chain of one."""
 
     chain: tuple[Expr, ...]
 
@@ -210,9 +210,9 @@ class Emit:
 class View:
     """`=> view permute(dims)` or `=> view "b (c r) h -> b c (h r)" with r = r`; no data moves.
 
-    Verbs: `permute(dims)`, `transpose(a, b)`, `reshape()` (also squeeze, unsqueeze, flatten, unflatten: the torch result
-    shape decides), `expand()`, `select(dim, index)`, `slice(dim, start, end, step)`, `split(dim)` (also chunk: result
-    shapes decide), `unbind(dim)`, `identity()`.
+    Verbs: `permute(dims)`, `transpose(a, b)`, `reshape()` (also squeeze, unsqueeze, flatten, unflatten: the shape of
+    torch's result decides), `expand()`, `select(dim, index)`, `slice(dim, start, end, step)`, `split(dim)` (also
+    chunk: the shapes of the results decide), `unbind(dim)`, `identity()`.
     """
 
     verb: str | None

@@ -50,7 +50,7 @@ class Aligned:
 
 
 def align(
-    layouts: Sequence[Layout], rank: int, whole: Collection[int] = (), free: Collection[int] = (), full: bool = False
+    layouts: Sequence[Layout], rank: int, whole: Collection[int] = (), free: Collection[int] = (), *, full: bool = False
 ) -> Aligned:
     """Bring operands into one order.
 
@@ -71,9 +71,11 @@ def align(
             one_axis.add(dim)
             continue
         padded = [_refined(layout, dim, factors) for layout in padded]
-    operands = [_Operand(layout, one_axis, whole, index in set(free), full) for index, layout in enumerate(padded)]
+    operands = [
+        _Operand(layout, one_axis, whole, free=index in set(free), full=full) for index, layout in enumerate(padded)
+    ]
     axes = _best_axes(operands)
-    axes = _split_partial(axes, operands, one_axis)
+    axes = _split_partial(axes, operands)
     targets = tuple(_strip(operand, operand.target(axes), whole) for operand in operands)
     factors_of = tuple(_factors(padded, dim, one_axis) for dim in range(rank))
     return Aligned(
@@ -88,7 +90,7 @@ class _Operand:
     """One operand's atoms under their keys."""
 
     def __init__(
-        self, layout: Layout, one_axis: Collection[int], asked: Collection[int], free: bool, full: bool
+        self, layout: Layout, one_axis: Collection[int], asked: Collection[int], *, free: bool, full: bool
     ) -> None:
         """`asked`: dimensions that must have an axis even where they are units or broadcast."""
         self.layout, self.free, self.whole = layout, free, one_axis
@@ -151,7 +153,7 @@ def _take_unit_axis(axes: list[tuple[Key, ...]], key: Key) -> None:
 
 def _volume(layout: Layout) -> float:
     atoms = layout.atoms
-    return float(product(size if isinstance(size, int) else 2 for size in (atoms[atom] for atom in layout.order)))  # type: ignore[arg-type]
+    return float(product(size if isinstance(size, int) else 2 for size in (atoms[atom] for atom in layout.order)))
 
 
 def _best_axes(operands: Sequence[_Operand]) -> KeyAxes:
@@ -187,7 +189,7 @@ def _place_for(key: Key, axes: Sequence[tuple[Key, ...]], operands: Sequence[_Op
     return len(axes)
 
 
-def _split_partial(axes: KeyAxes, operands: Sequence[_Operand], whole: Collection[int]) -> KeyAxes:
+def _split_partial(axes: KeyAxes, operands: Sequence[_Operand]) -> KeyAxes:
     """Cut an axis wherever some operand holds the one side and not the other."""
     cut: list[tuple[Key, ...]] = []
     for axis in axes:

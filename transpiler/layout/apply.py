@@ -11,12 +11,11 @@ from transpiler.errors import InternalError
 from transpiler.language import syntax as rule
 from transpiler.language.expressions import Scope, dotted_name, evaluate, walk
 from transpiler.layout import operands as order
-from transpiler.layout import views
-from transpiler.layout.body import BodyBuilder, Tensor
+from transpiler.layout.body import BodyBuilder
 from transpiler.layout.emission import Emitter
 from transpiler.layout.operands import Operand, Ordered
 from transpiler.layout.pouring import permutable_letters
-from transpiler.lift.program import SymbolicSize, Value
+from transpiler.lift.program import Value
 from transpiler.match.scopes import TENSOR_FUNCTIONS, attribute
 
 
@@ -66,7 +65,7 @@ def ordered(body: BodyBuilder, application: Application) -> Ordered:
     if asked and order.flat(operands):
         dims = _dims(asked, application, len(order.flat(operands)[0].layout.dims))
         single = any(dotted_name(call.function) == "axis" for call in asked)
-        return order.along_axes(body, operands, dims, single, shapes)
+        return order.along_axes(body, operands, dims, shapes, single=single)
     if applied.reads or applied.writes:
         return order.by_patterns(
             body, operands, applied.reads, applied.writes, shapes, permutable_letters(applied.weights)
@@ -91,7 +90,9 @@ def _dims(calls: Sequence[rule.Call], application: Application, rank: int) -> li
     dims: list[int] = []
     for call in calls:
         value = evaluate(call.arguments[0], scope) if call.arguments else None
-        given = range(rank) if value is None or value in ([], ()) else value if isinstance(value, tuple | list) else [value]
+        given: list[Any] = [*value] if isinstance(value, tuple | list) else [value]
+        if value is None or not given:
+            given = [*range(rank)]
         dims += [dim for dim in given if isinstance(dim, int)]
     return list(dict.fromkeys(dims))
 
@@ -128,55 +129,3 @@ def _named_helper(call: out.Call) -> out.Call:
     if isinstance(function, out.Function) and "." not in function.name:
         return out.Call(out.Function(f"helpers.{function.name}"), call.arguments, call.keywords)
     return call
-
-
-# ── views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def view(body: BodyBuilder, application: Application, target: rule.View) -> tuple[Tensor, ...]:
-    """Apply a `view` target to the first operand."""
-    tensors = order.flat(application.operands)
-    tensor = tensors[0]
-    scope = application.scope()
-    if target.pattern is not None:
-        sizes = {name: evaluate(value, scope) for name, value in target.sizes}
-        numbers = {name: size for name, size in sizes.items() if isinstance(size, int)}
-        return (views.rearranged(tensor, target.pattern, numbers),)
-    arguments = [_argument(expr, application, scope) for expr in target.arguments]
-    rank = len(tensor.layout.dims)
-    results = application.results
-    match target.verb:
-        case "identity":
-            return (tensor,)
-        case "reshape":
-            return (views.reshaped(body, tensor, results[0].shape),)
-        case "expand":
-            return (views.expanded(tensor, results[0].shape),)
-        case "permute":
-            (dims,) = arguments
-            return (views.permuted(tensor, [int(dim) for dim in dims]),)
-        case "transpose":
-            first, second = (int(dim) % rank for dim in arguments) if rank else (0, 0)
-            swapped = list(range(rank))
-            if rank:
-                swapped[first], swapped[second] = second, first
-            return (views.permuted(tensor, swapped),)
-        case "select":
-            return (views.selected(body, tensor, int(arguments[0]), int(arguments[1])),)
-        case "slice":
-            dim, start, stop, step = (*arguments, *(0, None, None, 1)[len(arguments) :])
-            return (views.sliced(body, tensor, dim, start, stop, step, results[0].shape[dim % rank]),)
-        case "split":
-            dim = int(arguments[0])
-            return views.pieces(body, tensor, dim, [value.shape[dim % rank] for value in results])
-        case "unbind":
-            return views.unbound(body, tensor, int(arguments[0]) if arguments else 0)
-        case _:
-            raise InternalError(f"{application.rule.position}: unknown view {target.verb}")
-
-
-def _argument(expr: rule.Expr, application: Application, scope: Scope) -> Any:
-    """A view's argument: a plain value, or a dynamic size."""
-    if isinstance(expr, rule.Name) and isinstance(application.sizes.get(expr.id), SymbolicSize):
-        return application.sizes[expr.id]
-    return evaluate(expr, scope)

@@ -78,7 +78,7 @@ def standard(shape: Sequence[Size]) -> Layout:
 
 
 def ordered(shape: Sequence[Size], order: Sequence[int]) -> Layout:
-    """One atom a dimension, the axes in the order of the dimensions given: `ordered(shape, (0, 2, 3, 1))` is n h w c."""
+    """One atom a dimension, the axes in the order of the dimensions given: (0, 2, 3, 1) is n h w c."""
     layout = standard(shape)
     return Layout(layout.dims, tuple(layout.axes[dim] for dim in order))
 

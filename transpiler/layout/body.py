@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
@@ -42,6 +43,9 @@ class Unpoured:
 
 
 Tensor = Held | Unpoured
+
+_WORTH_READING = 2
+"""Axes that a reshape keeps in front: one alone is simply -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class BodyBuilder:
         value = held.code
         match move:
             case Reshape(axes):
-                return Call(Function("keras.ops.reshape"), (value, self.shape_code(held.layout, axes)))
+                return Call(Function("keras.ops.reshape"), (value, self._reshaped(held, axes)))
             case Squeeze(places):
                 return Call(Function("keras.ops.squeeze"), (value,), (("axis", _ints(places)),))
             case ExpandDims(places):
@@ -154,6 +158,19 @@ class BodyBuilder:
             "tuple",
             tuple(Literal(-1) if place == free else self.size_code(size) for place, size in enumerate(sizes)),
         )
+
+    def _reshaped(self, held: Held, axes: Axes) -> Code:
+        """The shape for a reshape: sizes of leading axes that stay are read from the tensor, never spelled out."""
+        kept = 0
+        while kept < min(len(axes), len(held.layout.axes)) and axes[kept] and axes[kept] == held.layout.axes[kept]:
+            kept += 1
+        sizes = _sizes(held.layout, axes)
+        if kept < _WORTH_READING or any(not isinstance(size, int) for size in sizes[kept:]):
+            return self.shape_code(held.layout, axes)
+        read = Index(Call(Function("keras.ops.shape"), (held.code,)), (Slice(Literal(1), Literal(kept)),))
+        first = CodeSequence("tuple", (Literal(-1),))
+        rest = CodeSequence("tuple", tuple(self.size_code(size) for size in sizes[kept:]))
+        return Binary("+", Binary("+", first, read), rest)
 
     def size_code(self, size: Size) -> Code:
         """A size as code: a number, or read from a tensor in scope."""
@@ -258,8 +275,6 @@ def plan_entry(
 
 def encoded(stored: Stored) -> str:
     """The tensor's little-endian bytes in base64."""
-    import base64
-
     return base64.b64encode(stored.tensor.detach().contiguous().numpy().tobytes()).decode("ascii")
 
 

@@ -47,7 +47,7 @@ class Emitter:
             case rule.Conditional(test, then, otherwise, _):
                 return self.code(then if evaluate(test, self.scope) else otherwise)
             case rule.Index(base, items, _):
-                return out.Index(self.code(base), tuple(self._item(item) for item in items))
+                return _indexed(self.code(base), tuple(self._item(item) for item in items))
             case rule.Sequence(kind, items, _):
                 return out.Sequence(kind, tuple(self.code(item) for item in items))
             case _:
@@ -114,6 +114,15 @@ class Emitter:
                 return False
 
     scope_helpers: frozenset[str] = frozenset()
+
+
+def _indexed(base: out.Code, items: tuple[out.Code | out.Slice | out.Ellipsis_, ...]) -> out.Code:
+    """`base[items]`; an element of a list that stands there is that element."""
+    if isinstance(base, out.Sequence) and len(items) == 1:
+        index = items[0]
+        if isinstance(index, out.Literal) and isinstance(index.value, int):
+            return base.items[index.value]
+    return out.Index(base, items)
 
 
 def constant(value: object) -> out.Code:

@@ -16,16 +16,18 @@ from transpiler import code as out
 from transpiler.code import Call, Code, Function, Index, Literal, Ref
 from transpiler.code import Member as MemberCode
 from transpiler.errors import Diagnostic, InternalError, KerascribeError, ModelError, RulesError
-from transpiler.language import syntax as rule
 from transpiler.language import signatures
+from transpiler.language import syntax as rule
 from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
 from transpiler.layout.apply import Application
-from transpiler.layout.axes import Layout
+from transpiler.layout.apply_view import apply_view
+from transpiler.layout.axes import Layout, fuse
 from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
 from transpiler.layout.dataflow import made_values, read_values
 from transpiler.layout.emission import Emitter
 from transpiler.layout.names import atom_letters, attribute_name, side
+from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
 from transpiler.layout.sequential import as_sequential
 from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
@@ -109,12 +111,13 @@ class BlockLowering:
 
     def _operator(self, statement: MatchedOp) -> None:
         applied, bindings = statement.rule, statement.bindings
-        stored = {entry.source: bindings[entry.source] for entry in applied.weights if bindings[entry.source] is not None}
+        sources = {entry.source: bindings[entry.source] for entry in applied.weights}
+        stored = {source: tensor for source, tensor in sources.items() if tensor is not None}
         layer = apply.is_layer(applied.target)
         operands, sizes = self._split(bindings, without=set(stored) if layer else set())
         application = Application(applied, operator_scope(bindings).names, operands, sizes, statement.call.results)
         if isinstance(applied.target, rule.View):
-            self.bind(statement.call.results, apply.view(self.body, application, applied.target))
+            self.bind(statement.call.results, apply_view(self.body, application, applied.target))
             return
         ordered = apply.ordered(self.body, application)
         results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
@@ -161,7 +164,7 @@ class BlockLowering:
         renamed = _operands_as_read(applied, operands)
         application = Application(applied, ModuleNames(block), renamed, {}, results)
         if isinstance(applied.target, rule.View):
-            self.bind(results, apply.view(self.body, application, applied.target))
+            self.bind(results, apply_view(self.body, application, applied.target))
             return
         ordered = apply.ordered(self.body, application)
         laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
@@ -175,9 +178,7 @@ class BlockLowering:
         code = self._call(member, applied, application, ordered)
         self.bind(results, self.body.emit_many(code, laid))
 
-    def _call(
-        self, member: MemberCode, applied: rule.ModuleRule, application: Application, ordered: apply.Ordered
-    ) -> Code:
+    def _call(self, member: MemberCode, applied: rule.ModuleRule, application: Application, ordered: Ordered) -> Code:
         if applied.calls is None:
             return Call(member, tuple(ordered.codes.values()))
         codes = dict(ordered.codes) | dict(zip(applied.calls.parameters, ordered.codes.values(), strict=False))
@@ -202,7 +203,9 @@ class BlockLowering:
             key = f"{block.path}.{entry.source}" if block.path else entry.source
             trainable = isinstance(owner, nn.Parameter) and owner.requires_grad
             dtype = str(owner.dtype).removeprefix("torch.")
-            found[entry.source] = Stored(-1, tuple(owner.shape), dtype, key, True, trainable, owner)
+            found[entry.source] = Stored(
+                -1, tuple(owner.shape), dtype, key, in_state_dict=True, trainable=trainable, tensor=owner
+            )
         return found
 
     def _drop_all(self, block: Block, applied: rule.ModuleRule) -> None:
@@ -225,7 +228,7 @@ class BlockLowering:
                 Diagnostic(
                     f"the rule for {applied.cls} neither pours nor drops {', '.join(forgotten)}",
                     where=str(applied.position),
-                    hint="add an entry to its weights { … }, or `drop NAME \"reason\"`",
+                    hint='add an entry to its weights { … }, or `drop NAME "reason"`',
                 )
             )
 
@@ -236,7 +239,7 @@ class BlockLowering:
         name: str,
         index_of: str | None,
         application: Application,
-        ordered: apply.Ordered,
+        ordered: Ordered,
         stored: Mapping[str, Stored],
         key: object,
     ) -> MemberCode:
@@ -249,7 +252,9 @@ class BlockLowering:
         if identity in self._members:
             return self._members[identity]
         path = index_of or name
-        member = self._declare(name, index_of is not None, path, LayerAttribute(constructor))
+        member = self._declare(
+            path if index_of else name, path, LayerAttribute(constructor), listed=index_of is not None
+        )
         self._members[identity] = member
         scope = application.scope(ordered.functions)
 
@@ -271,8 +276,8 @@ class BlockLowering:
         relative = self._relative(path)
         return relative, relative
 
-    def _declare(self, relative: str, from_path: bool, torch_path: str, value: Any) -> MemberCode:
-        name, is_list = _attribute(relative) if from_path else (attribute_name(relative), False)
+    def _declare(self, relative: str, torch_path: str, value: Any, *, listed: bool) -> MemberCode:
+        name, is_list = _attribute(relative) if listed else (attribute_name(relative), False)
         if is_list:
             index = self._counts.get(name, 0)
             if index == 0:
@@ -335,12 +340,10 @@ class BlockLowering:
             if known == value:
                 return member
         relative = self._relative(block.path)
-        member = self._declare(relative, True, relative, value)
+        member = self._declare(relative, relative, value, listed=True)
         self._children.setdefault(block.path, []).append((member, value))
         prefix = _path(member)
-        self.plan += [
-            replace(entry, variables=tuple(f"{prefix}.{name}" for name in entry.variables)) for entry in plan
-        ]
+        self.plan += [replace(entry, variables=tuple(f"{prefix}.{name}" for name in entry.variables)) for entry in plan]
         return member
 
     def _bind_results(self, call: Code, structure: Any, results: Sequence[Held]) -> None:
@@ -357,8 +360,15 @@ class BlockLowering:
 
     def finish(self, arguments: tuple[Argument, ...], output: Any) -> tuple[Body, list[Held]]:
         """The body, and its results as the caller finds them."""
-        results = [self.body.hold(self.tensor(value)) for value in output_values(output)]
+        results = [self._settled(self.tensor(value)) for value in output_values(output)]
         return self.closed(arguments, structure(output, iter(results)), results), results
+
+    def _settled(self, tensor: Tensor) -> Held:
+        """A result as a class should return it: a shuffle within an axis is carried out, not left to the caller."""
+        held = self.body.hold(tensor)
+        layout = fuse(held.layout)
+        axes = tuple(tuple(sorted(axis)) for axis in layout.axes)
+        return held if axes == layout.axes else self.body.arrange(held, layout, axes)
 
     def closed(self, arguments: tuple[Argument, ...], result: Code, results: Sequence[Held]) -> Body:
         """The body with this result."""
@@ -417,7 +427,11 @@ def _variables(targets: Sequence[str], calls: Sequence[Call]) -> list[str]:
         return list(targets)
     for index, call in enumerate(calls):
         signature = signatures.layer(call.function.name) if isinstance(call.function, Function) else None
-        if signature is not None and targets[0].split(".")[0] in {name.split(".")[0] for name in signature.variables}:
+        if (
+            signature is not None
+            and signature.variables
+            and targets[0].split(".")[0] in {name.split(".")[0] for name in signature.variables}
+        ):
             return [f"{index}.{target}" for target in targets]
     return [f"{len(calls) - 1}.{target}" for target in targets]
 
@@ -447,4 +461,7 @@ def _passed(block: Block, statements: Sequence[MatchedStatement]) -> list[BlockA
     passed = [argument for argument in block.arguments if any(value.id in read for value in argument.values)]
     known = {value.id for argument in block.arguments for value in argument.values} | made_values(statements)
     captured = [value for key, value in read.items() if key not in known and not isinstance(value, Stored)]
-    return [*passed, *(BlockArgument(f"extra_{place}", (value,), False) for place, value in enumerate(captured))]
+    return [
+        *passed,
+        *(BlockArgument(f"extra_{place}", (value,), is_list=False) for place, value in enumerate(captured)),
+    ]

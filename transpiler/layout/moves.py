@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from transpiler.layout.axes import Axes, Layout
@@ -82,7 +83,7 @@ def _reorder(current: Axes, wanted: Axes) -> list[Move]:
     if all(_stays_together(axis, place) for axis in current):
         middle = tuple(sorted(current, key=lambda axis: place[axis[0]] if axis else len(place)))
         return [_transpose(current, middle), *_regroup(middle, wanted)]
-    runs = _runs(_flat(current), place)
+    runs = _split(current, place)
     middle = tuple(sorted(runs, key=lambda run: place[run[0]]))
     return [*_regroup(current, runs), _transpose(runs, middle), *_regroup(middle, wanted)]
 
@@ -123,17 +124,18 @@ def _transpose(current: Axes, wanted: Axes) -> Transpose:
 
 
 def _stays_together(axis: tuple[int, ...], place: dict[int, int]) -> bool:
-    return all(place[right] == place[left] + 1 for left, right in zip(axis, axis[1:], strict=False))
+    return all(place[right] == place[left] + 1 for left, right in pairwise(axis))
 
 
-def _runs(order: Sequence[int], place: dict[int, int]) -> Axes:
-    """Cut `order` where neighbours do not stay neighbours."""
+def _split(current: Axes, place: dict[int, int]) -> Axes:
+    """Cut axes where neighbours do not stay neighbours; whole axes stay, so that no size need be spelled out."""
     runs: list[list[int]] = []
-    for atom in order:
-        if runs and place[atom] == place[runs[-1][-1]] + 1:
-            runs[-1].append(atom)
-        else:
-            runs.append([atom])
+    for axis in current:
+        for index, atom in enumerate(axis):
+            if index and place[atom] == place[runs[-1][-1]] + 1:
+                runs[-1].append(atom)
+            else:
+                runs.append([atom])
     return tuple(tuple(run) for run in runs)
 
 

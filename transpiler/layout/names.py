@@ -13,13 +13,61 @@ _SPATIAL = {0: (), 1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 _RESERVED = frozenset(
-    "activity_regularizer add_loss add_metric add_variable add_weight autocast build build_from_config built call "
-    "compute_dtype compute_mask compute_output_shape compute_output_spec count_params dtype dtype_policy "
-    "from_config get_build_config get_config get_weights input input_dtype input_spec load_own_variables losses "
-    "metrics metrics_variables name non_trainable_variables non_trainable_weights output path quantization_mode "
-    "quantize quantized_build quantized_call regularizers rematerialized_call save_own_variables set_weights "
-    "stateless_call supports_jit supports_masking symbolic_call trainable trainable_variables trainable_weights "
-    "variable_dtype variables weights summary layers".split()
+    [
+        "activity_regularizer",
+        "add_loss",
+        "add_metric",
+        "add_variable",
+        "add_weight",
+        "autocast",
+        "build",
+        "build_from_config",
+        "built",
+        "call",
+        "compute_dtype",
+        "compute_mask",
+        "compute_output_shape",
+        "compute_output_spec",
+        "count_params",
+        "dtype",
+        "dtype_policy",
+        "from_config",
+        "get_build_config",
+        "get_config",
+        "get_weights",
+        "input",
+        "input_dtype",
+        "input_spec",
+        "load_own_variables",
+        "losses",
+        "metrics",
+        "metrics_variables",
+        "name",
+        "non_trainable_variables",
+        "non_trainable_weights",
+        "output",
+        "path",
+        "quantization_mode",
+        "quantize",
+        "quantized_build",
+        "quantized_call",
+        "regularizers",
+        "rematerialized_call",
+        "save_own_variables",
+        "set_weights",
+        "stateless_call",
+        "supports_jit",
+        "supports_masking",
+        "symbolic_call",
+        "trainable",
+        "trainable_variables",
+        "trainable_weights",
+        "variable_dtype",
+        "variables",
+        "weights",
+        "summary",
+        "layers",
+    ]
 )
 
 

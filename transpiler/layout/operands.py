@@ -86,13 +86,13 @@ def along_axes(
     body: BodyBuilder,
     operands: Mapping[str, Operand],
     dims: Sequence[int],
-    single: bool,
     shapes: Sequence[Sequence[Size]],
+    *,
+    single: bool,
 ) -> Ordered:
-    """Any order in which each of `dims` is an axis; for reductions over `axes` it may be several.
+    """Any order in which each of `dims` is an axis.
 
-    Args:
-        single: the rule asks for `axis`, one place for each dimension.
+    For reductions over `axes` it may be several; `single` says that the rule asks for `axis`, one place a dimension.
     """
     tensors = flat(operands)
     rank = len(tensors[0].layout.dims)

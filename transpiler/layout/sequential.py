@@ -10,6 +10,7 @@ from torch import nn
 from transpiler.code import Call, Code, Function, Literal, Ref
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
+from transpiler.layout.axes import Layout
 from transpiler.layout.body import Held
 from transpiler.layout.sizes import same
 from transpiler.lowered import AttributeValue, Body, LayerAttribute, SequentialAttribute, Statement, WeightAttribute
@@ -25,7 +26,7 @@ def as_sequential(
     if type(module).forward is not nn.Sequential.forward or len(body.arguments) != 1 or body.arguments[0].is_list:
         return None
     values = {MemberCode(member.name, member.index): member.value for member in body.members}
-    layouts = {held.code: held.layout for held in scope}
+    layouts: dict[Code, Layout] = {held.code: held.layout for held in scope}
     children: list[AttributeValue] = []
     places: dict[str, int] = {}
     current: Code = Ref(body.arguments[0].values[0])
@@ -49,7 +50,10 @@ def as_sequential(
 
 
 def _child(
-    statement: Statement, current: Code, values: dict[MemberCode, AttributeValue | WeightAttribute], layouts: dict
+    statement: Statement,
+    current: Code,
+    values: dict[MemberCode, AttributeValue | WeightAttribute],
+    layouts: dict[Code, Layout],
 ) -> AttributeValue | None:
     call = statement.code
     assert isinstance(call, Call)
@@ -64,8 +68,6 @@ def _child(
 
 def _shape_layer(call: Call, before: object, after: object) -> LayerAttribute | None:
     """A reshape or transpose that keeps the batch, as a layer."""
-    from transpiler.layout.axes import Layout
-
     assert isinstance(call.function, Function)
     if not isinstance(before, Layout) or not isinstance(after, Layout) or before.axes[:1] != after.axes[:1]:
         return None
@@ -77,7 +79,8 @@ def _shape_layer(call: Call, before: object, after: object) -> LayerAttribute | 
             return LayerAttribute(Call(Function("keras.layers.Flatten")))
         return LayerAttribute(Call(Function("keras.layers.Reshape"), (_numbers(shape),)))
     if call.function.name == "keras.ops.transpose" and isinstance(call.arguments[1], CodeSequence):
-        return LayerAttribute(Call(Function("keras.layers.Permute"), (CodeSequence("tuple", call.arguments[1].items[1:]),)))
+        order = CodeSequence("tuple", call.arguments[1].items[1:])
+        return LayerAttribute(Call(Function("keras.layers.Permute"), (order,)))
     return None
 
 

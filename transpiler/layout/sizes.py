@@ -43,9 +43,12 @@ def divide(size: Size, divisor: Size) -> Size | None:
 @functools.lru_cache(maxsize=8192)
 def _divide_symbolic(size: sympy.Expr, divisor: sympy.Expr) -> Size | None:
     quotient = sympy.cancel(size / divisor)
-    whole = sympy.fraction(quotient)[1] == 1 and all(
-        coefficient.is_integer for coefficient in sympy.Poly(quotient, *quotient.free_symbols).coeffs()
-    ) if quotient.free_symbols and quotient.is_polynomial(*quotient.free_symbols) else bool(quotient.is_integer)
+    whole = (
+        sympy.fraction(quotient)[1] == 1
+        and all(coefficient.is_integer for coefficient in sympy.Poly(quotient, *quotient.free_symbols).coeffs())
+        if quotient.free_symbols and quotient.is_polynomial(*quotient.free_symbols)
+        else bool(quotient.is_integer)
+    )
     return simple(quotient) if whole else None
 
 
@@ -54,5 +57,3 @@ def same(left: Size, right: Size) -> bool:
     if isinstance(left, int) and isinstance(right, int):
         return left == right
     return bool(sympy.sympify(left) == sympy.sympify(right)) or divide(left, right) == 1
-
-

@@ -21,6 +21,9 @@ from transpiler.layout.orders import as_torch
 from transpiler.layout.sizes import divide, product, same
 from transpiler.lift.program import Size, SymbolicSize
 
+_OPEN = 2**62
+"""torch writes an open end of a slice as the largest integer."""
+
 
 def viewed(tensor: Tensor, layout: Layout) -> Tensor:
     """The same tensor, its logical side seen otherwise."""
@@ -161,7 +164,7 @@ def _edge(body: BodyBuilder, held: Held, atom: int) -> tuple[Held, int]:
     if atom in (axis[0], axis[-1]):
         return held, place
     cut = axis.index(atom)
-    axes = layout.axes[:place] + (axis[:cut], (atom,), axis[cut + 1 :]) + layout.axes[place + 1 :]
+    axes = (*layout.axes[:place], axis[:cut], (atom,), axis[cut + 1 :], *layout.axes[place + 1 :])
     return body.arrange(held, layout, axes), place + 1
 
 
@@ -239,9 +242,9 @@ def _bounds(start: Any, stop: Any, size: Size) -> tuple[Any, Any]:
     if isinstance(last, int) and isinstance(size, int):
         last = max(0, last + size) if last < 0 else last
         last = None if last >= size else last
-    elif isinstance(last, int) and last >= 2**62:
-        last = None
-    elif last is not None and not isinstance(last, int) and same(last, size):
+    elif isinstance(last, int):
+        last = None if last >= _OPEN else last
+    elif last is not None and same(last, size):
         last = None
     return first, last
 
@@ -288,7 +291,7 @@ def resized(layout: Layout, dim: int, size: Size) -> Layout:
     sizes = list(layout.atoms)
     rest = product(sizes[atom] for atom in atoms[1:])
     first = divide(size, rest)
-    assert first is not None and atoms
+    assert first is not None
     sizes[atoms[0]] = first
     dims = [
         [atom for atom in layout.atoms_of(other) if not (atom == atoms[0] and same(first, 1))]
@@ -357,7 +360,8 @@ def unbound(body: BodyBuilder, tensor: Tensor, dim: int) -> tuple[Tensor, ...]:
             return tuple(viewed(part, _without_dim(part.layout, dim)) for part in parts)
         if len(axis) == 1:
             held = body.hold(tensor)
-            result = _without_dim(_gone(Layout(layout.dims, layout.axes[:place] + layout.axes[place + 1 :]), atoms[0]), dim)
+            others = Layout(layout.dims, layout.axes[:place] + layout.axes[place + 1 :])
+            result = _without_dim(_gone(others, atoms[0]), dim)
             where = -1 if place == len(layout.axes) - 1 else place
             keywords = (("axis", Literal(where)),) if where else ()
             code = Call(Function("keras.ops.unstack"), (held.code,), keywords)
@@ -368,4 +372,3 @@ def unbound(body: BodyBuilder, tensor: Tensor, dim: int) -> tuple[Tensor, ...]:
 def _without_dim(layout: Layout, dim: int) -> Layout:
     dims = [layout.atoms_of(other) for other in range(len(layout.dims)) if other != dim]
     return relabelled(dims, layout.atoms, layout.axes)
-

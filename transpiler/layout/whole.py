@@ -51,9 +51,8 @@ def layout(program: MatchedProgram, declaration: ModelDeclaration | None, style:
     known = {drop.source for drop in lowering.dropped}
     called = {key for key, _ in program.tied} | poured
     dropped = [drop for drop in lowering.dropped if drop.source not in called]
-    for key in program.root.module.state_dict():
-        if key not in called and key not in known:
-            dropped.append(Dropped(key, "no output depends on it"))
+    keys = (key for key in program.root.module.state_dict() if key not in called and key not in known)
+    dropped += [Dropped(key, "no output depends on it") for key in keys]
     tied = tuple(Tied(key, source) for key, source in program.tied if source in poured and key not in poured)
     return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), tied)
 

@@ -128,7 +128,7 @@ class _Lifter:
         return Block(
             path=call.path,
             call=call.index,
-            cls=torch_class(type(call.module)),
+            cls=torch_class(type(call.module)),  # type: ignore[arg-type]  # classes are hashable
             module=call.module,
             constructor=self.trace.constructors.get(call.path),
             arguments=arguments,
@@ -168,7 +168,8 @@ class _Lifter:
 
     def _node(self, node: torch.fx.Node) -> Statement | None:
         if not isinstance(node.target, torch._ops.OpOverload):
-            return self._python_call(node)
+            self._python_call(node)
+            return None
         fake = node.meta.get("val")
         if isinstance(fake, _NUMBERS):
             return None

@@ -64,14 +64,14 @@ def _aliases(target: torch.fx.Node) -> tuple[list[torch.fx.Node], list[torch.fx.
     base = target
     while (parent := _written(base) or _viewed(base)) is not None:
         base = parent
-    names, views = [], []
+    names: list[torch.fx.Node] = []
+    views: list[torch.fx.Node] = []
     waiting = [(base, _same_tensor(base, target))]
     while waiting:
         current, is_target = waiting.pop()
         (names if is_target else views).append(current)
-        for user in current.users:
-            if _written(user) is current or _viewed(user) is current:
-                waiting.append((user, _same_tensor(user, target)))
+        same = [user for user in current.users if _written(user) is current or _viewed(user) is current]
+        waiting += [(user, _same_tensor(user, target)) for user in same]
     return names, views
 
 

@@ -169,7 +169,7 @@ class _ClassMaker:
         frozen = tuple(row for row in self.rows if self.forms[row].frozen)
         if not frozen:
             return []
-        line = Assign(("self.trainable",), Literal(False))
+        line = Assign(("self.trainable",), Literal(value=False))
         return [line] if frozen == self.rows else [If(self.settings.question(frozen, self.rows, "frozen"), (line,))]
 
     # ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +227,7 @@ class _ClassMaker:
         patterns = ", ".join(argument.pattern for argument in body.arguments if argument.pattern)
         axes = f": {patterns} -> {body.result_pattern}" if patterns and body.result_pattern else ""
         lines = [f"{body.cls.name}{where}{axes}."]
-        unused = list(dict.fromkeys(name for one in self.bodies for name in one.unused))
+        unused = list(dict.fromkeys(name for one in self.bodies for name in one.unused if name not in self.attributes))
         if unused:
             lines += ["", f"Never called in torch: {', '.join(unused)}."]
         return tuple(lines)

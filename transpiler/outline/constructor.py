@@ -12,6 +12,7 @@ from transpiler.outline.recover import names_in
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import transform
 
+
 def needed_definitions(settings: Settings, used: Collection[str]) -> list[tuple[str, Code]]:
     """Locals and attributes of torch's constructor that the lines need, in its order."""
     needed = set(used)
@@ -84,7 +85,7 @@ def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Param
         if len(values) < len(settings.rows):
             optional.append(Parameter(name, None))
         elif all(isinstance(value, bool) for value in values.values()):
-            optional.append(Parameter(name, False))
+            optional.append(Parameter(name, default=False))
         else:
             required.append(Parameter(name))
     parameters = [*required, *optional]

@@ -156,9 +156,7 @@ class _Fails(Exception):  # noqa: N818
 class _Merger:
     """Numbers the merged values, finds the branches and joins what they compute."""
 
-    def __init__(
-        self, forms: Rows[Form], members: list[list[int]], firsts: list[Form], slots: list[_Slot]
-    ) -> None:
+    def __init__(self, forms: Rows[Form], members: list[list[int]], firsts: list[Form], slots: list[_Slot]) -> None:
         self.forms = forms
         self.members = members
         self.firsts = firsts

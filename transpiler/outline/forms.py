@@ -41,7 +41,7 @@ class Form:
     frozen: bool
 
 
-def form_of(body: Body, child: Callable[[Body], Code], frozen: bool) -> Form:
+def form_of(body: Body, child: Callable[[Body], Code], *, frozen: bool) -> Form:
     """The form of a body.
 
     Args:
@@ -127,16 +127,24 @@ def _weight(name: str, index: int | None, weight: WeightAttribute) -> Code:
 # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _numbered(body: Body) -> tuple[list[Step], Code]:
+def _arguments(body: Body) -> tuple[dict[int, Code], dict[tuple[Code, ...], Ref]]:
+    """The values of the arguments, and for each list argument its elements, which together are the argument itself."""
     values: dict[int, Code] = {}
     lists: dict[tuple[Code, ...], Ref] = {}
     for place, argument in enumerate(body.arguments):
-        if not argument.is_list:
+        if argument.is_list:
+            values.update(
+                (value, Index(Ref(place), (Literal(position),))) for position, value in enumerate(argument.values)
+            )
+            lists[tuple(Ref(value) for value in argument.values)] = Ref(place)
+        else:
             values[argument.values[0]] = Ref(place)
-            continue
-        for position, value in enumerate(argument.values):
-            values[value] = Index(Ref(place), (Literal(position),))
-        lists[tuple(Ref(value) for value in argument.values)] = Ref(place)
+    return values, lists
+
+
+def _numbered(body: Body) -> tuple[list[Step], Code]:
+    """Statements and result over values numbered without gaps; weights are no values, but read where they are used."""
+    values, lists = _arguments(body)
 
     def change(code: Code) -> Code | None:
         if isinstance(code, Ref):
@@ -150,7 +158,7 @@ def _numbered(body: Body) -> tuple[list[Step], Code]:
     steps: list[Step] = []
     count = len(body.arguments)
     for statement in body.statements:
-        code = transform(statement.code, change)
+        code = _picked(transform(statement.code, change))
         if isinstance(code, c.Member) and len(statement.results) == 1:
             values[statement.results[0]] = code
             continue
@@ -158,4 +166,17 @@ def _numbered(body: Body) -> tuple[list[Step], Code]:
             values[result] = Ref(count)
             count += 1
         steps.append(Step(code, len(statement.results), statement.names, statement.source, statement.comment))
-    return steps, transform(body.result, change)
+    return steps, _picked(transform(body.result, change))
+
+
+def _picked(code: Code) -> Code:
+    """`[a, b][0]` as `a`."""
+
+    def change(node: Code) -> Code | None:
+        match node:
+            case Index(Sequence(_, items), (Literal(int() as place),)) if -len(items) <= place < len(items):
+                return _picked(items[place])
+            case _:
+                return None
+
+    return transform(code, change)

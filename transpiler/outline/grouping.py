@@ -93,9 +93,7 @@ class Grouping:
         return self.classes, self._calls[id(self.program.root)]
 
     def _visit(self, body: Body, *, inside_frozen: bool) -> int:
-        heights = [
-            self._visit(child, inside_frozen=inside_frozen or body.frozen) for child in children_of(body)
-        ]
+        heights = [self._visit(child, inside_frozen=inside_frozen or body.frozen) for child in children_of(body)]
         height = 1 + max(heights, default=-1)
         self._bodies.append((body, height, body.frozen and not inside_frozen))
         return height
@@ -134,18 +132,7 @@ class Grouping:
         for body, _, _ in self._bodies:
             names = below.setdefault(body.cls.qualified_name, set())
             names.update(child.cls.qualified_name for child in children_of(body))
-        recursive = set()
-        for name in below:
-            reached: set[str] = set()
-            waiting = list(below[name])
-            while waiting:
-                other = waiting.pop()
-                if other not in reached:
-                    reached.add(other)
-                    waiting += below.get(other, ())
-            if name in reached:
-                recursive.add(name)
-        return recursive
+        return {name for name, direct in below.items() if name in _reached(direct, below)}
 
     # ── classes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +141,7 @@ class Grouping:
         rows: dict[object, list[Body]] = {}
         forms: dict[object, Form] = {}
         for body in group.bodies:
-            form = form_of(body, lambda child: self._calls[id(child)], frozen[id(body)])
+            form = form_of(body, lambda child: self._calls[id(child)], frozen=frozen[id(body)])
             key = (form, _constructor_key(body))
             forms.setdefault(key, form)
             rows.setdefault(key, []).append(body)
@@ -207,6 +194,17 @@ class Grouping:
         while (f"{name}{number}" if number > 2 or name in self._taken else name) in self._taken:
             number += 1
         return f"{name}{number}" if name in self._taken else name
+
+
+def _reached(names: set[str], below: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += below.get(name, ())
+    return reached
 
 
 def _constructor_key(body: Body) -> object:

@@ -1,4 +1,4 @@
-"""What the helpers in `templates/helpers/` take, read from their text."""
+"""The helpers in `templates/helpers/`: where each is defined, and what it takes, read from their text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,32 @@ import ast
 from functools import lru_cache
 
 from transpiler.lowered import Basic
-from transpiler.outline.names import snake
 from transpiler.outline.program import REQUIRED, Required
-from transpiler.resources import read_template
+from transpiler.resources import read_template, template_root
+
+SUFFIX = ".py.jinja"
+
+
+@lru_cache(maxsize=1)
+def helper_files() -> dict[str, str]:
+    """Every function and class that a helper file is for, and the path of that file.
+
+    A file is for the definition that its name spells: `grouped_conv2d.py.jinja` for `GroupedConv2D`.
+    """
+    found: dict[str, str] = {}
+    for entry in template_root().joinpath("helpers").iterdir():
+        if not entry.name.endswith(SUFFIX):
+            continue
+        path = f"helpers/{entry.name}"
+        for node in ast.parse(read_template(path)).body:
+            name = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
+            if _plain(name) == _plain(entry.name.removesuffix(SUFFIX)):
+                found[name] = path
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 @lru_cache(maxsize=256)
@@ -16,16 +39,15 @@ def helper_parameters(name: str) -> dict[str, Basic | Required] | None:
     """Parameters of a helper function, or of a helper class's constructor, and their defaults; None if there is none.
 
     Args:
-        name: name of the function or class; its template has the same in snake case.
+        name: name of the function or class.
     """
-    try:
-        module = ast.parse(read_template(f"helpers/{snake(name)}.py.jinja"))
-    except (FileNotFoundError, SyntaxError):
+    path = helper_files().get(name)
+    if path is None:
         return None
-    found = next((node for node in module.body if getattr(node, "name", None) == name), None)
+    found = next(node for node in ast.parse(read_template(path)).body if getattr(node, "name", None) == name)
     if isinstance(found, ast.ClassDef):
-        methods = (node for node in found.body if isinstance(node, ast.FunctionDef))
-        found = next((node for node in methods if node.name == "__init__"), None)
+        methods = [node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+        return _parameters(methods[0].args) if methods else None
     return _parameters(found.args) if isinstance(found, ast.FunctionDef) else None
 
 

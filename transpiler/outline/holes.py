@@ -1,6 +1,6 @@
 """Several instances' expressions as one, with holes where their literals differ.
 
->>> # Conv2D(64, 3) and Conv2D(128, 3) are Conv2D(Hole 0, Hole 1); hole 0 is 64 in the first instance, 128 in the second.
+>>> # Conv2D(64, 3) and Conv2D(128, 3) are Conv2D(Hole 0, Hole 1); hole 0 is 64 in the first, 128 in the second.
 >>> # Conv2D(64, 3) and Identity() are a Choice of two.
 """
 
@@ -14,7 +14,7 @@ from transpiler.code import Call, Code, Function, Literal, Sequence
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
 from transpiler.outline.forms import SEQUENTIAL
-from transpiler.outline.keras_calls import default_of, parameters, squared
+from transpiler.outline.keras_calls import default_of, parameters, same_padding, squared
 from transpiler.outline.lists import aligned, head
 from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
@@ -118,7 +118,7 @@ class Unifier:
     def _unify(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         if all(is_value(code) for code in codes):
             return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
-        codes = _same_keywords(codes)
+        codes = same_padding(_same_keywords(codes))
         groups = _grouped(codes)
         if len(groups) == 1:
             return self._rebuilt(codes, rows, use)
@@ -127,7 +127,9 @@ class Unifier:
         for places in groups:
             self._ordinals = dict(before)
             items.append(self._rebuilt([codes[place] for place in places], [rows[place] for place in places], use))
-        return Choice("choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups), use.member)
+        return Choice(
+            "choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups), use.member
+        )
 
     def _rebuilt(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]

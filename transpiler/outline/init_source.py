@@ -1,4 +1,4 @@
-"""What a torch constructor's source says, as expressions: read with `ast`, never run.
+r"""What a torch constructor's source says, as expressions: read with `ast`, never run.
 
 >>> facts = read_init("def __init__(self, c1, c2, e=0.5):\n    c_ = int(c2 * e)\n    self.cv1 = Conv(c1, c_, 1)")
 >>> [name for name, _ in facts.definitions], facts.calls["cv1"][0].function
@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from transpiler.code import Attribute, Binary, Call, Code, Conditional, Index, Literal, Sequence, Slice, Unary
 from transpiler.outline.program import Name
+from transpiler.outline.trees import transform
 
 FUNCTIONS = frozenset({"int", "float", "bool", "round", "abs", "min", "max", "sum", "len", "tuple", "list"})
 """Builtins that an expression may call and still be understood."""
@@ -80,7 +81,7 @@ def read_init(source: str) -> InitFacts:
     if function is None:
         return InitFacts((), {}, {}, (), ())
     parameters = {argument.arg for argument in _all_arguments(function.args)}
-    assigned = list(_assignments(function.body, ()))
+    assigned = list(_assignments(function.body))
     counts: dict[str, int] = {}
     for name, _ in assigned:
         counts[name] = counts.get(name, 0) + 1
@@ -116,7 +117,7 @@ def _all_arguments(arguments: ast.arguments) -> Iterator[ast.arg]:
 # ── assignments ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _assignments(body: Iterable[ast.stmt], _path: tuple[str, ...]) -> Iterator[tuple[str, Code | None]]:
+def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Code | None]]:
     """Every name that is assigned, with the expression, or None where it is not a plain one at the top level."""
     for statement in body:
         match statement:
@@ -124,23 +125,54 @@ def _assignments(body: Iterable[ast.stmt], _path: tuple[str, ...]) -> Iterator[t
                 yield from _named(target, expression(value))
             case ast.AnnAssign(target=ast.Name() | ast.Attribute() as target, value=ast.expr() as value):
                 yield from _named(target, expression(value))
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(
-                values
-            ):
-                for target, value in zip(targets, values, strict=True):
-                    yield from _named(target, expression(value))
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
+                for each, code in zip(targets, _unpacked(value, len(targets)), strict=True):
+                    yield from _named(each, code)
             case ast.If(test=test, body=then, orelse=otherwise):
                 yield from _branches(test, then, otherwise)
             case _:
                 for node in ast.walk(statement):
-                    for target in _targets(node):
-                        yield from _named(target, None)
+                    for assigned in _targets(node):
+                        yield from _named(assigned, None)
+
+
+def _unpacked(value: ast.expr, count: int) -> list[Code | None]:
+    """What each of several targets gets."""
+    match value:
+        case ast.Tuple(elts=values) if len(values) == count:
+            return [expression(each) for each in values]
+        case ast.GeneratorExp(elt=item, generators=[loop]) | ast.ListComp(elt=item, generators=[loop]):
+            return _unrolled(item, loop, count)
+        case _:
+            return [None] * count
+
+
+def _unrolled(item: ast.expr, loop: ast.comprehension, count: int) -> list[Code | None]:
+    """The values of `width * factor for factor in (1, 2, 4)`."""
+    code = expression(item)
+    match loop:
+        case ast.comprehension(target=ast.Name(id=name), iter=ast.Tuple(elts=values) | ast.List(elts=values), ifs=[]):
+            literals = [expression(value) for value in values]
+        case _:
+            literals = []
+    if code is None or len(literals) != count:
+        return [None] * count
+    return [None if literal is None else _bound(code, name, literal) for literal in literals]
+
+
+def _bound(code: Code, name: str, value: Code) -> Code:
+    bound = transform(code, lambda node: value if node == Name(name) else None)
+    match bound:
+        case Binary("*", other, Literal(1)) | Binary("*", Literal(1), other) | Binary("+", other, Literal(0)):
+            return other
+        case _:
+            return bound
 
 
 def _branches(test: ast.expr, then: list[ast.stmt], otherwise: list[ast.stmt]) -> Iterator[tuple[str, Code | None]]:
     """`if test: a = x` / `else: a = y` is `a = x if test else y`; anything else is not understood."""
     condition = expression(test)
-    first, second = dict(_assignments(then, ())), dict(_assignments(otherwise, ()))
+    first, second = dict(_assignments(then)), dict(_assignments(otherwise))
     for name in dict.fromkeys((*first, *second)):
         one, other = first.get(name), second.get(name)
         known = condition is not None and one is not None and other is not None
@@ -280,7 +312,7 @@ def _tests(function: ast.FunctionDef) -> Iterator[Code]:
                 yield code
 
 
-def expression(node: ast.expr) -> Code | None:
+def expression(node: ast.expr) -> Code | None:  # noqa: C901 — one case a node
     """An expression over names, literals, arithmetic and a few builtins; None if it has anything else."""
     match node:
         case ast.Constant(value=None | bool() | int() | float() | str() as value):
@@ -289,8 +321,8 @@ def expression(node: ast.expr) -> Code | None:
             return Name(name)
         case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
             return Name(f"self.{attribute}")
-        case ast.BinOp(left=left, op=operator, right=right) | ast.Compare(
-            left=left, ops=[operator], comparators=[right]
+        case (
+            ast.BinOp(left=left, op=operator, right=right) | ast.Compare(left=left, ops=[operator], comparators=[right])
         ):
             one, other = expression(left), expression(right)
             if one is None or other is None or type(operator) not in _OPERATORS:
@@ -312,9 +344,22 @@ def expression(node: ast.expr) -> Code | None:
             return _subscript(expression(base), place)
         case ast.Call(func=ast.Name(id=called), args=arguments, keywords=[]) if called in FUNCTIONS:
             given = _all(arguments)
-            return None if given is None else Call(Name(called), given)
+            return None if given is None else _plain_call(called, given)
         case _:
             return None
+
+
+def _plain_call(function: str, arguments: tuple[Code, ...]) -> Code:
+    """A call of a builtin without what linters call superfluous: `int(round(x))` is `round(x)`."""
+    match function, arguments:
+        case "int", (Call(Name("round" | "len" | "int"), (_,)) as inner,):
+            return inner
+        case "int" | "float" | "bool", (Literal(value),) if type(value).__name__ == function:
+            return arguments[0]
+        case "tuple" | "list", (Sequence(_, items),):
+            return Sequence(function, items)
+        case _:
+            return Call(Name(function), arguments)
 
 
 def _all(nodes: Iterable[ast.expr]) -> tuple[Code, ...] | None:

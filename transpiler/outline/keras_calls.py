@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Sequence_
 from functools import lru_cache
 
 from transpiler.code import Call, Code, Function, Literal, Sequence
@@ -96,6 +97,39 @@ def _leads(function: Code, name: str) -> bool:
 def default_of(function: Code, name: str) -> Basic | Required:
     """The default of a parameter, REQUIRED where it has none or is unknown."""
     return (signature(function) or {}).get(name, REQUIRED)
+
+
+def same_padding(codes: Sequence_[Code]) -> Sequence_[Code]:
+    """Convolutions whose padding differs only where the kernel is 1, and both paddings are none.
+
+    Args:
+        codes: calls of several instances; those of one layer are seen together.
+    """
+    kinds = {_padding(code) for code in codes}
+    if not {Literal("same"), Literal("valid")} <= kinds:
+        return codes
+    if any(_padding(code) == Literal("valid") and _keyword(code, "kernel_size") != Literal(1) for code in codes):
+        return codes
+    return [_with_same(code) if _padding(code) == Literal("valid") else code for code in codes]
+
+
+def _padding(code: Code) -> Code | None:
+    """The padding of a convolution, written out or not."""
+    if not isinstance(code, Call) or "Conv" not in getattr(code.function, "name", "") or not _is_layer(code.function):
+        return None
+    return _keyword(code, "padding") or Literal("valid")
+
+
+def _keyword(code: Code, name: str) -> Code | None:
+    return dict(code.keywords).get(name) if isinstance(code, Call) else None
+
+
+def _with_same(code: Code) -> Code:
+    if not isinstance(code, Call):
+        return code
+    return Call(
+        code.function, code.arguments, tuple((n, Literal("same") if n == "padding" else v) for n, v in code.keywords)
+    )
 
 
 def usual(name: str, default: Basic) -> Basic:

@@ -9,7 +9,6 @@ from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.program import Name
 from transpiler.outline.trees import refs, shifted, walk
 
 DEEPEST = 6
@@ -112,11 +111,8 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
             inner_place = place_of.get(value)
             if inner_place is None or inner_place in gone or uses.get(value) != 1:
                 continue
-            current = kept[place]
-            inner = kept[inner_place]
-            assert isinstance(current, Item)
-            assert isinstance(inner, Item)
-            if _may_nest(inner, current):
+            current, inner = kept[place], kept[inner_place]
+            if isinstance(current, Item) and isinstance(inner, Item) and _may_nest(inner, current):
                 kept[place] = dataclasses.replace(current, code=_substituted(current.code, value, inner.code))
                 gone.add(inner_place)
         if len(item.results) == 1:

@@ -81,12 +81,10 @@ def _with_gaps(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
     spread = _alternatives(_all_rows(places, {group[0]: group for group in groups}, lists))
     everywhere = sum(len(place.items) == len(lists) for place in spread)
     optional = len(spread) - everywhere
-    return spread if optional <= MOST_OPTIONAL and everywhere > optional else None
+    return spread if optional <= MOST_OPTIONAL and everywhere >= optional else None
 
 
-def _all_rows(
-    places: list[Place], groups: dict[int, list[int]], lists: Rows[tuple[Code, ...]]
-) -> list[Place]:
+def _all_rows(places: list[Place], groups: dict[int, list[int]], lists: Rows[tuple[Code, ...]]) -> list[Place]:
     """The places of the lists that were aligned, for all lists of the same kinds of elements."""
     positions = dict.fromkeys(groups, 0)
     spread: list[Place] = []
@@ -148,9 +146,9 @@ def _alternatives(places: list[Place]) -> list[Place]:
     merged: list[Place] = []
     for place in places:
         last = merged[-1] if merged else None
-        if last is not None and not (last.items.keys() & place.items.keys()):
-            if last.items.keys() | place.items.keys() == total:
-                merged[-1] = Place({**last.items, **place.items})
-                continue
-        merged.append(place)
+        apart = last is not None and not last.items.keys() & place.items.keys()
+        if last is not None and apart and last.items.keys() | place.items.keys() == total:
+            merged[-1] = Place({**last.items, **place.items})
+        else:
+            merged.append(place)
     return merged

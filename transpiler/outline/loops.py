@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from transpiler import code as c
 from transpiler.code import Call, Code, Index, Literal, Ref, Sequence
 from transpiler.lowered import Body, SourceLine
 from transpiler.outline.names import singular
 from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.trees import refs, shifted, transform, walk
+from transpiler.outline.trees import expected_call, refs, shifted, transform, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,7 @@ class _Body:
         return places if complete and places else None
 
     def _call(self, place: int) -> Call:
-        code = self.old[place].code
-        assert isinstance(code, Call)
-        return code
+        return expected_call(self.old[place].code)
 
     def fold_chain(self, members: MemberList, places: list[int]) -> bool:
         """`x = self.m[0](x); x = self.m[1](x); …`."""
@@ -174,7 +173,7 @@ class _Body:
             value >= self.starts[places[0]] for code in first.arguments[1:] for value in refs(code)
         ):
             return False
-        for before, here in zip(places, places[1:], strict=False):
+        for before, here in pairwise(places):
             call, value = self._call(here), self.starts[before]
             continues = call.arguments[:1] == (Ref(value),) and self.uses.get(value) == 1
             if not continues or call.arguments[1:] != first.arguments[1:] or call.keywords != first.keywords:
@@ -291,4 +290,3 @@ def _gathered(members: MemberList, calls: list[Call]) -> Comprehension | None:
         return None
     item = Call(Name(variable), (Name("x"),))
     return Comprehension("list", (item,), (variable, "x"), Call(Name("zip"), (members.whole(), base)))
-

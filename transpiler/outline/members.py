@@ -72,6 +72,8 @@ class MemberWriter:
         if not isinstance(code, Choice):
             return [Assign(target, self.resolved(code))]
         cases = self._cases(code, rows, target[0].removeprefix("self."))
+        if len({value for _, value in cases}) == 1:
+            return [Assign(target, cases[0][1])]
         if len(cases) == 2 and sum(_size(value) for _, value in cases) <= ONE_LINE and cases[0][0] is not None:
             return [Assign(target, Conditional(cases[0][0], cases[0][1], cases[1][1]))]
         lines: tuple[Line, ...] = (Assign(target, cases[-1][1]),)
@@ -81,14 +83,13 @@ class MemberWriter:
 
     def _numbered(self, code: NumberedList) -> list[Line]:
         """`for index in range(n): setattr(self, f"layer{index + 1}", …)` where all are made alike."""
-        below = self.resolved(Sequence("list", code.items))
-        assert isinstance(below, Sequence)
-        only = below.items[0]
-        if len(below.items) == 1 and isinstance(only, Comprehension):
+        made = children(self.resolved(Sequence("list", code.items)))
+        only = made[0]
+        if len(made) == 1 and isinstance(only, Comprehension):
             key = Numbered("index", code.name, code.start)
             line = Assign((), Call(Name("setattr"), (Name("self"), key, only.items[0])))
             return [For(("index",), only.iterable, (line,))]
-        items = [part for item in below.items for part in _repeats(item)]
+        items = [part for item in made for part in _repeats(item)]
         return [Assign((f"self.{code.name}{code.start + place}",), item) for place, item in enumerate(items)]
 
     # ── expressions ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,6 +120,8 @@ class MemberWriter:
     def _conditional(self, choice: Choice) -> Code:
         cases = self._cases(choice, tuple(sorted(row for own in choice.rows for row in own)), choice.member)
         value = cases[-1][1]
+        if len({other for _, other in cases}) == 1:
+            return value
         for test, other in reversed(cases[:-1]):
             value = Conditional(test, other, value) if test is not None else value
         return value
@@ -202,10 +205,10 @@ def call_of_class(call: Call, signature: Signature) -> Call:
             by_position = False
             continue
         value = given[parameter.name]
-        if not isinstance(parameter.default, Required) and is_value(value):
-            if key_of(value_of(value)) == key_of(parameter.default):
-                by_position = False
-                continue
+        default = parameter.default
+        if not isinstance(default, Required) and is_value(value) and key_of(value_of(value)) == key_of(default):
+            by_position = False
+            continue
         is_flag = isinstance(value, Literal) and isinstance(value.value, bool)
         by_position = by_position and place < signature.positional and not is_flag
         if by_position:
@@ -232,12 +235,11 @@ def _with_known(code: Code, known: Mapping[str, Code]) -> Code:
     def change(node: Code) -> Code | None:
         if not isinstance(node, Call):
             return None
-        below = with_children(node, tuple(transform(child, change) for child in children(node)))
-        assert isinstance(below, Call)
         keywords = tuple(
-            (word, known.get(value.name, value) if type(value) is Name else value) for word, value in below.keywords
+            (word, known.get(value.name, value) if type(value) is Name else transform(value, change))
+            for word, value in node.keywords
         )
-        return Call(below.function, below.arguments, keywords)
+        return Call(node.function, tuple(transform(item, change) for item in node.arguments), keywords)
 
     return transform(code, change)
 
@@ -298,5 +300,5 @@ def _repeats(item: Code, most: int = 1 << 16) -> list[Code]:
 
 def _weight_call(call: Call) -> Call:
     """`self.add_weight(shape=…)` without what is the default."""
-    usual = {"dtype": Literal("float32"), "trainable": Literal(True)}
+    usual = {"dtype": Literal("float32"), "trainable": Literal(value=True)}
     return Call(call.function, (), tuple((name, value) for name, value in call.keywords if usual.get(name) != value))

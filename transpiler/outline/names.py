@@ -10,7 +10,9 @@ from collections.abc import Container
 MODULE_NAMES = frozenset({"keras", "layers", "ops", "np", "numpy", "self", "serializable", "build_model"})
 """Names that the module itself defines: nothing may shadow them."""
 
-LOOP_BUILTINS = frozenset({"range", "zip", "enumerate", "len", "int", "float", "round", "min", "max", "abs", "super"} | {"getattr", "setattr"})
+LOOP_BUILTINS = frozenset(
+    {"range", "zip", "enumerate", "len", "int", "float", "round", "min", "max", "abs", "super"} | {"getattr", "setattr"}
+)
 """Builtins that generated source calls."""
 
 AMBIGUOUS = frozenset({"l", "O", "I"})
@@ -23,13 +25,60 @@ LAYER_KEYWORDS = frozenset(
 """What `keras.layers.Layer.__init__` takes (or hands on): a parameter of ours would hide it."""
 
 LAYER_ATTRIBUTES = frozenset(
-    "activity_regularizer add_loss add_metric add_variable add_weight autocast build build_from_config built call "
-    "compute_dtype compute_mask compute_output_shape compute_output_spec count_params dtype dtype_policy "
-    "from_config get_build_config get_config get_weights input input_dtype input_shape input_spec load_own_variables "
-    "losses metrics metrics_variables name non_trainable_variables non_trainable_weights output output_shape path "
-    "quantization_mode quantize quantized_build quantized_call rematerialized_call save_own_variables set_weights "
-    "stateless_call supports_jit supports_masking symbolic_call trainable trainable_variables trainable_weights "
-    "variable_dtype variables weights".split()
+    [
+        "activity_regularizer",
+        "add_loss",
+        "add_metric",
+        "add_variable",
+        "add_weight",
+        "autocast",
+        "build",
+        "build_from_config",
+        "built",
+        "call",
+        "compute_dtype",
+        "compute_mask",
+        "compute_output_shape",
+        "compute_output_spec",
+        "count_params",
+        "dtype",
+        "dtype_policy",
+        "from_config",
+        "get_build_config",
+        "get_config",
+        "get_weights",
+        "input",
+        "input_dtype",
+        "input_shape",
+        "input_spec",
+        "load_own_variables",
+        "losses",
+        "metrics",
+        "metrics_variables",
+        "name",
+        "non_trainable_variables",
+        "non_trainable_weights",
+        "output",
+        "output_shape",
+        "path",
+        "quantization_mode",
+        "quantize",
+        "quantized_build",
+        "quantized_call",
+        "rematerialized_call",
+        "save_own_variables",
+        "set_weights",
+        "stateless_call",
+        "supports_jit",
+        "supports_masking",
+        "symbolic_call",
+        "trainable",
+        "trainable_variables",
+        "trainable_weights",
+        "variable_dtype",
+        "variables",
+        "weights",
+    ]
 )
 """Attributes of `keras.layers.Layer` that must not be assigned."""
 
@@ -58,10 +107,10 @@ def usable(name: str, taken: Container[str]) -> str:
 def snake(name: str) -> str:
     """Snake case, `[a-z0-9_]` only.
 
-    >>> snake("SlimNeck"), snake("VoVGSCSP"), snake("ResNet-50"), snake("GSConv2")
-    ('slim_neck', 'vo_vgscsp', 'res_net_50', 'gs_conv2')
+    >>> snake("SlimNeck"), snake("VoVGSCSP"), snake("ResNet-50"), snake("GroupedConv2D")
+    ('slim_neck', 'vo_vgscsp', 'res_net_50', 'grouped_conv2d')
     """
-    words = re.sub(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name)
+    words = re.sub(r"([a-z])([A-Z])|([A-Z0-9])([A-Z][a-z])", r"\1\3_\2\4", name)
     words = re.sub(r"[^0-9A-Za-z]+", "_", words).strip("_").lower()
     return words or "model"
 

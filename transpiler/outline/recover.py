@@ -154,7 +154,7 @@ class Scope:
         """Arguments of the torch call that this Keras argument was translated from."""
         facts = self._calls(use)
         if use.function == "range":
-            yield from self.facts.counts.get(use.member) or self.facts.counts.get("", ())
+            yield from self.facts.counts.get("" if use.member.endswith("*") else use.member, ())
             return
         child = self._children.get(use.function)
         if child is not None:
@@ -168,8 +168,9 @@ class Scope:
             yield from _argument(fact, torch_parameters(fact.function), SOURCES.get(use.parameter, ()))
 
     def _calls(self, use: Use) -> tuple[CallFact, ...]:
-        """What the constructor calls to make a member; anything it calls where the member is made out of sight."""
-        return self.facts.calls.get(use.member) or self.facts.calls.get("", ())
+        """What the constructor calls to make a member; anything it calls, for members that it numbers in a loop."""
+        key = "" if use.member.endswith("*") else use.member
+        return self.facts.calls.get(key, ())
 
     def _halves(self, use: Use) -> Iterator[Code]:
         """The padding that keeps the size: half of the kernel, unless an argument says otherwise."""
@@ -249,7 +250,7 @@ class Scope:
         first = values[0]
         if not isinstance(first, list | tuple):
             return None
-        if not all(isinstance(value, type(first)) and len(value) == len(first) for value in values):  # type: ignore[arg-type]
+        if not all(isinstance(value, type(first)) and len(value) == len(first) for value in values):
             return None
         items = []
         for place in range(len(first)):

@@ -146,10 +146,8 @@ class Settings:
 
     # ── questions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def question(
-        self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool = False
-    ) -> Code:
-        """What is true on the instances `inside` only; a flag of ours, `name`, if torch's constructor has no such thing.
+    def question(self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool = False) -> Code:
+        """What is true on the instances `inside` only; a flag of ours, `name`, if torch's constructor has none.
 
         Args:
             inside: instances that the answer is yes for.

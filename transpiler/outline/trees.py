@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 from transpiler.code import (
@@ -15,6 +16,7 @@ from transpiler.code import (
     Index,
     Literal,
     Mapping,
+    Member,
     Ref,
     Sequence,
     Slice,
@@ -121,6 +123,28 @@ def shifted(code: Code, numbers: Callable[[int], Code]) -> Code:
     return transform(code, lambda node: numbers(node.value) if isinstance(node, Ref) else None)
 
 
+def expected_call(code: Code) -> Call:
+    """The same, known to be a call.
+
+    Raises:
+        InternalError: it is none.
+    """
+    if not isinstance(code, Call):
+        raise InternalError(f"a call was expected, not {code}")
+    return code
+
+
+def member_of(call: Call) -> Member:
+    """The member that is called.
+
+    Raises:
+        InternalError: it calls something else.
+    """
+    if not isinstance(call.function, Member):
+        raise InternalError(f"a call of a member was expected, not {call}")
+    return call.function
+
+
 def is_value(code: Code) -> bool:
     """A literal, or a display of values."""
     return isinstance(code, Literal) or (type(code) is Sequence and all(is_value(item) for item in code.items))
@@ -164,4 +188,4 @@ def key_of(value: Basic) -> object:
     """A hashable that tells apart values that `same` tells apart."""
     if isinstance(value, list | tuple):
         return (type(value).__name__, tuple(key_of(item) for item in value))
-    return (type(value).__name__, value if value == value else repr(value))
+    return (type(value).__name__, repr(value) if isinstance(value, float) and math.isnan(value) else value)

@@ -11,7 +11,7 @@ from transpiler.outline.lines import BranchItem, Item, JoinItem
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
-from transpiler.outline.trees import refs, transform, walk
+from transpiler.outline.trees import member_of, refs, transform, walk
 
 NOUNS = {
     "concatenate": "joined",
@@ -187,7 +187,6 @@ class BodyWriter:
     def _chain(self, item: Item, loop: Chain) -> list[Line]:
         (result,) = item.results
         start = loop.arguments[0]
-        assert isinstance(loop.function, c.Member)
         lines: list[Line] = []
         reused = isinstance(start, Ref) and start.value not in self.lists and self._dead(start.value)
         before = self._named(start)
@@ -198,18 +197,17 @@ class BodyWriter:
             name = self._give(result, (item.names or (None,))[0] or "x")
             lines.append(Assign((name,), before))
         live = {name for name, holder in self.holders.items() if not self._dead(holder)}
-        element = usable(singular(loop.function.name), self.taken | live | {name})
+        element = usable(singular(member_of(loop).name), self.taken | live | {name})
         arguments = tuple(self._named(part) for part in loop.arguments[1:])
         keywords = tuple((word, self._named(part)) for word, part in loop.keywords)
         call = Call(Name(element), (Name(name), *arguments), keywords)
-        lines.append(For((element,), c.Member(loop.function.name), (Assign((name,), call),), item.comment))
+        lines.append(For((element,), c.Member(member_of(loop).name), (Assign((name,), call),), item.comment))
         self.holders.pop(element, None)
         return lines
 
     def _grow(self, item: Item, grow: Grow) -> list[Line]:
         (result,) = item.results
-        members = grow.function
-        assert isinstance(members, c.Member)
+        members = member_of(grow)
         start = self._named(grow.arguments[0])
         read = {node.name for node in walk(start) if isinstance(node, Name)}
         name = self._give(result, usable("features", self.taken | read))
@@ -240,9 +238,7 @@ class BodyWriter:
         otherwise = [line for item in branch.otherwise for line in self._statement(item, outside)]
         self.now += 1
         held = dict(self.names)
-        names = []
-        for join in branch.joins:
-            names.append(self._give(join.result, wishes[join.result]))
+        names = [self._give(join.result, wishes[join.result]) for join in branch.joins]
         then += _moves([(name, held[join.inside]) for name, join in zip(names, branch.joins, strict=True)])
         otherwise += _moves([(name, held[join.outside]) for name, join in zip(names, branch.joins, strict=True)])
         if not then:

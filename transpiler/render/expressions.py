@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 from collections.abc import Collection
 
 from transpiler.code import (
@@ -38,7 +39,7 @@ _PRECEDENCE = {
 
 
 def text(code: Code) -> str:
-    """The Python text of an expression.
+    r"""The Python text of an expression.
 
     >>> text(Binary("*", Binary("+", Name("a"), Name("b")), Literal(2)))
     '(a + b) * 2'
@@ -60,7 +61,7 @@ def target(name: str) -> str:
     return _dotted(name)
 
 
-def _text(code: Code) -> tuple[str, int]:
+def _text(code: Code) -> tuple[str, int]:  # noqa: C901, PLR0912 — one case a node
     match code:
         case Literal(value):
             return literal(value)
@@ -109,7 +110,7 @@ def literal(value: object) -> tuple[str, int]:
 
 
 def _float(value: float) -> tuple[str, int]:
-    if value != value:
+    if math.isnan(value):
         return 'float("nan")', _ATOM
     if value in (float("inf"), float("-inf")):
         return f'float("{value}")', _ATOM

@@ -10,7 +10,7 @@ from transpiler.errors import InternalError
 
 
 def formatted(source: str) -> str:
-    """Python source in black's style.
+    r"""Python source in black's style.
 
     >>> formatted("x = [1,2]")
     'x = [1, 2]\\n'

@@ -37,12 +37,14 @@ WIDTH = 88
 def module_text(program: ClassProgram) -> str:
     """The text of the module, before formatting."""
     helpers = helpers_for(functions(program))
-    body = _template("classes.py.jinja").render(
+    body = _rendered(
+        "classes.py.jinja",
         helpers=helpers,
         classes=[_class(definition) for definition in program.classes],
         build=_build(program),
     )
-    return _template("module.py.jinja").render(
+    return _rendered(
+        "module.py.jinja",
         header=_docstring(_header(program)),
         imports=_imports(body, helpers),
         package=text(Literal(program.package)),
@@ -62,8 +64,8 @@ def _environment() -> Environment:
     )
 
 
-def _template(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 — jinja2.Template
-    return _environment().get_template(name)
+def _rendered(template: str, /, **values: object) -> str:
+    return str(_environment().get_template(template).render(**values))
 
 
 # ── what is used ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,13 +125,12 @@ def _header(program: ClassProgram) -> list[str]:
         )
     else:
         lines.append(f"Written by kerascribe {__version__} from `{program.model_name}`.")
-    return lines
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]]
 
 
-def _docstring(lines: Iterable[str], depth: int = 0) -> str:
+def _docstring(lines: Iterable[str]) -> str:
     """A docstring; text from outside cannot end it."""
-    wrapped = (textwrap.wrap(line, WIDTH - len(INDENT) * depth - 4, break_on_hyphens=False) or [""] for line in lines)
-    safe = [_safe(part) for parts in wrapped for part in parts]
+    safe = [_safe(line) for line in lines]
     if len(safe) == 1:
         return f'"""{safe[0]}"""'
     return '"""' + "\n".join(safe) + '\n"""'
@@ -145,9 +146,10 @@ def _comment(comment: str) -> str:
 
 
 def _class(definition: ClassDefinition) -> str:
-    docstring = _docstring(definition.docstring, 1)
+    docstring = _docstring(definition.docstring)
     has_init = bool(definition.setup or definition.parameters)
-    return _template("class.py.jinja").render(
+    return _rendered(
+        "class.py.jinja",
         name=target(definition.name),
         docstring=docstring.replace("\n", f"\n{INDENT}").replace(f"\n{INDENT}\n", "\n\n"),
         parameters=[_parameter(parameter) for parameter in definition.parameters] if has_init else None,
@@ -215,9 +217,7 @@ def _build(program: ClassProgram) -> str:
     for item in inputs:
         names.append(usable(item.name, {*names, "input_shape"}))
     takes_shape = len(inputs) == 1 and _batch(inputs[0]) is None
-    lines = [
-        f"{name} = {text(_input(item, takes_shape))}" for name, item in zip(names, inputs, strict=True)
-    ]
+    lines = [f"{name} = {text(_input(item, takes_shape))}" for name, item in zip(names, inputs, strict=True)]
     arguments = tuple(
         Sequence("list", tuple(Name(names[place]) for place in argument.inputs))
         if argument.is_list
@@ -227,7 +227,8 @@ def _build(program: ClassProgram) -> str:
     called = Call(program.root, arguments)
     given: Code = Name(names[0]) if len(names) == 1 else Sequence("list", tuple(Name(name) for name in names))
     model = Call(Function("keras.Model"), (given, called), (("name", Literal(snake(program.name))),))
-    return _template("build_model.py.jinja").render(
+    return _rendered(
+        "build_model.py.jinja",
         parameter=f"input_shape={text(code_of(inputs[0].keras_shape[1:]))}" if takes_shape else "",
         lines=lines,
         model=text(model),

@@ -11,7 +11,7 @@ SCHEMA = 1
 class PlanEntry:
     """`variables <- source, pattern`.
 
-    >>> entry = PlanEntry(("conv1.kernel",), "conv1.weight", "o i h w -> h w i o", (), (64, 3, 7, 7), "float32", ((7, 7, 3, 64),))
+    >>> # PlanEntry(("conv1.kernel",), "conv1.weight", "o i h w -> h w i o", (), (64, 3, 7, 7), "float32", …)
 
     A variable is named by its path from the top layer through attributes, list and Sequential positions:
     `features.0.conv.kernel`. With several variables, the pattern's first result axis runs over them. A pattern is a
