@@ -1,8 +1,7 @@
 """SlimNeck, channels last.
 
 Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `slimneck.rules` (sha256
-0f7dab6d). Do not edit: change the rules and run `kerascribe generate
-slimneck.rules`.
+0f7dab6d). Do not edit: change the rules and run `kerascribe generate slimneck.rules`.
 """
 
 import keras
@@ -29,9 +28,7 @@ class TFConv(layers.Layer):
                 ]
             )
         else:
-            self.conv = layers.Conv2D(
-                c2, k, padding="valid" if k == 1 else "same", use_bias=False
-            )
+            self.conv = layers.Conv2D(c2, k, padding="same", use_bias=False)
         self.bn = layers.BatchNormalization(momentum=0.97)
         self.act = (
             layers.Activation("silu" if act is True else act)
@@ -120,20 +117,6 @@ class TFConcat(layers.Layer):
 
 
 @serializable
-class TFConcat2(layers.Layer):
-    """Concat (model.py:204): n h w (c2 c1) -> n h w c."""
-
-    def call(self, x):
-        transposed = ops.transpose(
-            ops.reshape(x[0], (-1,) + ops.shape(x[0])[1:3] + (2, 32)), (0, 1, 2, 4, 3)
-        )  # n h w c2 c1 -> n h w c1 c2
-        return ops.concatenate(
-            [ops.reshape(transposed, (-1,) + ops.shape(transposed)[1:3] + (64,)), x[1]],
-            axis=-1,
-        )
-
-
-@serializable
 class TFGSBottleneck(layers.Layer):
     """GSBottleneck (model.py:142): n h w c -> n h w c.
 
@@ -208,7 +191,7 @@ class TFVoVGSCSPC(layers.Layer):
 
 @serializable
 class TFGSConvShuffleNet(layers.Layer):
-    """GSConvShuffleNet (model.py:124): n h w c -> n h w (c2 c1)."""
+    """GSConvShuffleNet (model.py:124): n h w c -> n h w (c1 c2)."""
 
     def __init__(self, c1, c2, k=1, s=1, g=1, act=True, **kwargs):
         super().__init__(**kwargs)
@@ -219,7 +202,10 @@ class TFGSConvShuffleNet(layers.Layer):
     def call(self, x):
         x1 = self.cv1(x)
         x2 = ops.concatenate([x1, self.cv2(x1)], axis=-1)
-        return x2
+        x2 = ops.transpose(
+            ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (2, 32)), (0, 1, 2, 4, 3)
+        )  # n h w c2 c1 -> n h w c1 c2
+        return ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (64,))
 
 
 @serializable
@@ -248,7 +234,7 @@ class TFDetect(layers.Layer):
         y = self.m[0](x[0])
         y_2 = ops.arange(24, dtype="float32")
         x_2 = ops.arange(32, dtype="float32")
-        yv, xv = ops.meshgrid([y_2, x_2][0], [y_2, x_2][1], indexing="ij")
+        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
         grid = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[0] * 8
         y = ops.sigmoid(y)
@@ -261,7 +247,7 @@ class TFDetect(layers.Layer):
         y_2 = self.m[1](x[1])
         y_3 = ops.arange(12, dtype="float32")
         x_2 = ops.arange(16, dtype="float32")
-        yv, xv = ops.meshgrid([y_3, x_2][0], [y_3, x_2][1], indexing="ij")
+        yv, xv = ops.meshgrid(y_3, x_2, indexing="ij")
         grid = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[1] * 16
         y_2 = ops.sigmoid(y_2)
@@ -274,7 +260,7 @@ class TFDetect(layers.Layer):
         y_3 = self.m[2](x[2])
         y_4 = ops.arange(6, dtype="float32")
         x = ops.arange(8, dtype="float32")
-        yv, xv = ops.meshgrid([y_4, x][0], [y_4, x][1], indexing="ij")
+        yv, xv = ops.meshgrid(y_4, x, indexing="ij")
         grid = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[2] * 32
         y_3 = ops.sigmoid(y_3)
@@ -301,29 +287,33 @@ class TFDetect(layers.Layer):
 class TFSlimNeck(layers.Layer):
     """SlimNeck (model.py:267): n h w c -> n l c."""
 
-    def __init__(self, nc=80, **kwargs):
+    def __init__(self, nc=80, width=8, **kwargs):
         super().__init__(**kwargs)
-        self.stem = TFConv(3, 8, 6, 2, 2)
-        self.down2 = TFConv(8, 16, 3, 2)
-        self.stage2 = TFC3(16, 16)
-        self.down3 = TFConv(16, 32, 3, 2)
-        self.stage3 = TFC3(32, 32, 2)
-        self.down4 = TFConv(32, 64, 3, 2)
-        self.stage4 = TFC3(64, 64, 3)
-        self.down5 = TFConv(64, 128, 3, 2)
-        self.stage5 = TFC3(128, 128, shortcut=False)
-        self.pool = TFSPPF(128, 128)
-        self.lateral5 = TFGSConv(128, 64)
+        c2 = width * 2
+        c3 = width * 4
+        c4 = width * 8
+        c5 = width * 16
+        self.stem = TFConv(3, width, 6, 2, 2)
+        self.down2 = TFConv(width, c2, 3, 2)
+        self.stage2 = TFC3(c2, c2)
+        self.down3 = TFConv(c2, c3, 3, 2)
+        self.stage3 = TFC3(c3, c3, 2)
+        self.down4 = TFConv(c3, c4, 3, 2)
+        self.stage4 = TFC3(c4, c4, 3)
+        self.down5 = TFConv(c4, c5, 3, 2)
+        self.stage5 = TFC3(c5, c5, shortcut=False)
+        self.pool = TFSPPF(c5, c5)
+        self.lateral5 = TFGSConv(c5, c4)
         self.upsample = layers.UpSampling2D(2)
         self.concat = TFConcat()
-        self.top4 = TFVoVGSCSP(128, 64)
-        self.lateral4 = TFGSConv(64, 32)
-        self.top3 = TFVoVGSCSP(64, 32, 2)
-        self.reduce3 = TFGSConv(32, 32, 3, 2, act="mish")
-        self.bottom4 = TFVoVGSCSPC(64, 64)
-        self.reduce4 = TFGSConvShuffleNet(64, 64, 3, 2, act="mish")
-        self.concat_2 = TFConcat2()
-        self.bottom5 = TFVoVGSCSPC(128, 128, 2)
+        self.top4 = TFVoVGSCSP(c4 + c4, c4)
+        self.lateral4 = TFGSConv(c4, c3)
+        self.top3 = TFVoVGSCSP(c3 + c3, c3, 2)
+        self.reduce3 = TFGSConv(c3, c3, 3, 2, act="mish")
+        self.bottom4 = TFVoVGSCSPC(c3 + c3, c4)
+        self.reduce4 = TFGSConvShuffleNet(c4, c4, 3, 2, act="mish")
+        self.concat_2 = TFConcat()
+        self.bottom5 = TFVoVGSCSPC(c4 + c4, c5, 2)
         self.detect = TFDetect(nc)
 
     def call(self, x):

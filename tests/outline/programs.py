@@ -1,5 +1,6 @@
 """Hand-made lowered programs, as layout would make them from the torch classes whose constructors stand beside."""
 
+# ruff: noqa: F821, RUF046 — the constructors are torch code that is read, never run
 from __future__ import annotations
 
 import ast
@@ -8,7 +9,20 @@ import itertools
 import textwrap
 from collections.abc import Callable
 
-from transpiler.code import Binary, Call, Code, Ellipsis_, Function, Index, Literal, Mapping, Member, Ref, Sequence, Slice
+from transpiler.code import (
+    Binary,
+    Call,
+    Code,
+    Ellipsis_,
+    Function,
+    Index,
+    Literal,
+    Mapping,
+    Member,
+    Ref,
+    Sequence,
+    Slice,
+)
 from transpiler.lowered import (
     Argument,
     BlockAttribute,
@@ -67,7 +81,9 @@ class Draft:
 
     def __init__(self, name: str, init: Callable[..., None] | str = "", args: tuple = (), kwargs: dict | None = None):
         source = init if isinstance(init, str) else textwrap.dedent(inspect.getsource(init))
-        if not isinstance(init, str):
+        if not isinstance(init, str) and init.__name__ == "<lambda>":
+            source = ""
+        elif not isinstance(init, str):
             function = ast.parse(source).body[0]
             assert isinstance(function, ast.FunctionDef)
             function.name = "__init__"
@@ -154,7 +170,7 @@ def program(root: Body, *shapes: tuple[int | None, ...], name: str = "Net", name
 # ── the slim neck ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _conv_init(self, c1, c2, k=1, s=1, p=None, g=1, act=True):
+def _conv_init(self, c1, c2, k=1, s=1, p=None, g=1, act=True):  # noqa: PLR0917 — as in torch
     self.conv = nn.Conv2d(c1, c2, k, s, autopad(k, p), groups=g, bias=False)
     self.bn = nn.BatchNorm2d(c2, eps=1e-3, momentum=0.03)
     self.act = activation(act)

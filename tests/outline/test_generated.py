@@ -16,7 +16,7 @@ from transpiler.render import render
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {
-    "slim_neck": [(1, 64, 96, 3)],
+    "slim_neck": [(1, 64, 64, 3)],
     "residual_network": [(2, 33, 40, 3)],
     "dense_network": [(2, 8, 8, 3)],
     "dense_blocks": [(2, 8, 8, 3)],

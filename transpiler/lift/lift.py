@@ -17,7 +17,9 @@ from torch.export.graph_signature import InputKind
 
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
 from transpiler.errors import InternalError
-from transpiler.lift.mutation import functional_operator, mutated_tensor
+from transpiler.lift.dead import without_dead_calls
+from transpiler.lift.folding import Folding
+from transpiler.lift.mutation import functional_operator, mutated_tensor, written_tensor
 from transpiler.lift.program import (
     Block,
     BlockArgument,
@@ -55,6 +57,8 @@ class _Lifter:
         for call in trace.calls:
             self.children.setdefault(call.parent, []).append(call)
         self.read: set[str] = set()
+        self.folding = Folding()
+        self.constants: dict[str, Stored] = {}
         self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
         self.node_positions = {name: position for position, name in enumerate(trace.nodes)}
         self.called = frozenset(call.path for call in trace.calls)
@@ -62,7 +66,7 @@ class _Lifter:
     def program(self) -> Program:
         inputs = self._placeholders()
         self._sizes()
-        root = self._block(self.trace.calls[0])
+        root = without_dead_calls(self._block(self.trace.calls[0]))
         tied, dropped = self._unread()
         return Program(root, inputs, dropped, tied)
 
@@ -91,6 +95,8 @@ class _Lifter:
                 tensor = exported.constants.get(key)
             if not isinstance(tensor, torch.Tensor):
                 continue
+            if not in_state:
+                self.folding.add_constant(name, tensor)
             trainable = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
             self.values[name] = Stored(
                 next(self.numbers), tuple(tensor.shape), dtype_name(tensor.dtype), key, in_state, trainable, tensor
@@ -173,6 +179,12 @@ class _Lifter:
         fake = node.meta.get("val")
         if isinstance(fake, _NUMBERS):
             return None
+        self.folding.run(node)
+        target = written_tensor(node)
+        if target is not None and self.folding.write(target):
+            return None
+        if self.folding.written(node.name) is not None:
+            return None
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         written = mutated_tensor(node, self.node_positions)
         results = self._results(node, fake)
@@ -198,10 +210,11 @@ class _Lifter:
             whole = self.values.get(node.args[0].name)
             if isinstance(whole, tuple) and isinstance(node.args[1], int):
                 self.values[node.name] = whole[node.args[1]]
+                self.folding.pick(node, node.args[0].name, node.args[1])
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):
-            value = self.values.get(argument.name)
+            value = self._constant(argument.name) or self.values.get(argument.name)
             if isinstance(value, Stored):
                 self.read.add(value.key)
             if value is None:
@@ -210,6 +223,26 @@ class _Lifter:
         if isinstance(argument, list | tuple):
             return [self._argument(item) for item in argument]
         return argument
+
+    def _constant(self, name: str) -> Stored | None:
+        """A tensor that no input flows into, if something was written to it."""
+        tensor = self.folding.written(name)
+        if tensor is None:
+            return None
+        known = self.constants.get(name)
+        if known is not None and torch.equal(known.tensor, tensor):
+            return known
+        stored = Stored(
+            next(self.numbers),
+            tuple(tensor.shape),
+            dtype_name(tensor.dtype),
+            f"constants.{name}" if known is None else f"constants.{name}_{len(self.constants)}",
+            in_state_dict=False,
+            trainable=False,
+            tensor=tensor,
+        )
+        self.constants[name] = stored
+        return stored
 
     def _arguments(self, call: ModuleCall) -> tuple[tuple[BlockArgument, ...], dict[str, Any]]:
         arguments: list[BlockArgument] = []
@@ -228,7 +261,7 @@ class _Lifter:
 
     def _tree(self, tree: Any) -> Any:
         if isinstance(tree, NodeRef):
-            value = self.values.get(tree.name)
+            value = self._constant(tree.name) or self.values.get(tree.name)
             if isinstance(value, Stored):
                 self.read.add(value.key)
             return value

@@ -19,7 +19,7 @@ def mutated_tensor(node: torch.fx.Node, positions: Mapping[str, int]) -> tuple[t
     Raises:
         ModelError: a view of the same memory, taken before, is read afterwards.
     """
-    target = _written(node)
+    target = written_tensor(node)
     if target is None:
         return ()
     now = positions.get(node.name, -1)
@@ -38,7 +38,7 @@ def mutated_tensor(node: torch.fx.Node, positions: Mapping[str, int]) -> tuple[t
     return tuple(names)
 
 
-def _written(node: torch.fx.Node) -> torch.fx.Node | None:
+def written_tensor(node: torch.fx.Node) -> torch.fx.Node | None:
     """The tensor that an operator writes to."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return None
@@ -62,7 +62,7 @@ def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverloa
 def _aliases(target: torch.fx.Node) -> tuple[list[torch.fx.Node], list[torch.fx.Node]]:
     """All nodes that name the tensor itself (the results of in-place operators are the tensor), and its views."""
     base = target
-    while (parent := _written(base) or _viewed(base)) is not None:
+    while (parent := written_tensor(base) or _viewed(base)) is not None:
         base = parent
     names: list[torch.fx.Node] = []
     views: list[torch.fx.Node] = []
@@ -70,7 +70,7 @@ def _aliases(target: torch.fx.Node) -> tuple[list[torch.fx.Node], list[torch.fx.
     while waiting:
         current, is_target = waiting.pop()
         (names if is_target else views).append(current)
-        same = [user for user in current.users if _written(user) is current or _viewed(user) is current]
+        same = [user for user in current.users if written_tensor(user) is current or _viewed(user) is current]
         waiting += [(user, _same_tensor(user, target)) for user in same]
     return names, views
 
@@ -81,7 +81,7 @@ def _same_tensor(node: torch.fx.Node, target: torch.fx.Node) -> bool:
 
 def _tensor(node: torch.fx.Node) -> torch.fx.Node:
     """The node that made the tensor that `node` names."""
-    while (parent := _written(node)) is not None:
+    while (parent := written_tensor(node)) is not None:
         node = parent
     return node
 

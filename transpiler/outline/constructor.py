@@ -82,7 +82,10 @@ def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Param
         if name not in used:
             continue
         columns[name] = values
-        if len(values) < len(settings.rows):
+        if name in settings.defaults:
+            columns[name] = {row: values.get(row, settings.defaults[name]) for row in settings.rows}
+            optional.append(Parameter(name, settings.defaults[name]))
+        elif len(values) < len(settings.rows):
             optional.append(Parameter(name, None))
         elif all(isinstance(value, bool) for value in values.values()):
             optional.append(Parameter(name, default=False))

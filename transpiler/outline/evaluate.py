@@ -1,6 +1,6 @@
 """The value of an expression over constructor arguments: literals, arithmetic, a few builtins, nothing else.
 
->>> evaluate(Binary("//", Name("c2"), Literal(2)), {"c2": 64})
+>>> evaluate(Binary("//", Function("c2"), Literal(2)), {"c2": 64})
 32
 """
 

@@ -222,7 +222,11 @@ def _pools(function: ast.FunctionDef) -> dict[str, list[ast.Call]]:
             pools[""].append(node)
         for target, value in _flows(node):
             name = target.removeprefix("self.")
-            pools.setdefault(name, []).extend(inner for inner in ast.walk(value) if isinstance(inner, ast.Call))
+            pools.setdefault(name, []).extend(
+                inner
+                for inner in ast.walk(value)
+                if isinstance(inner, ast.Call) and _dotted(inner.func) not in FUNCTIONS
+            )
             mentions.setdefault(name, set()).update(
                 inner.id for inner in ast.walk(value) if isinstance(inner, ast.Name) and inner.id != name
             )

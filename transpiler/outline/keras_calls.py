@@ -155,7 +155,7 @@ def _is_default(name: str, value: Code, defaults: dict[str, Basic | Required]) -
     default = defaults.get(name, REQUIRED)
     if isinstance(default, Required) or not is_value(value):
         return False
-    return key_of(value_of(value)) in (key_of(default), key_of(usual(name, default)))
+    return key_of(usual(name, value_of(value))) == key_of(usual(name, default))
 
 
 def signature(function: Code) -> dict[str, Basic | Required] | None:

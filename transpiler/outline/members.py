@@ -135,11 +135,12 @@ class MemberWriter:
         left = list(rows)
         known: dict[str, Code] = {}
         cases: list[tuple[Code | None, Code]] = []
+        all_depthwise = all(is_depthwise(item) for item, _ in pairs)
         for item, own in pairs[:-1]:
             if not self.settings.can_ask(own, left):
                 self._tell_apart(name, pairs, own, left)
             flag = name if _is_identity(pairs[-1][0]) else f"use_{kind(item)}"
-            test = self.settings.question(own, left, flag, by_equality=is_depthwise(item))
+            test = self.settings.question(own, left, flag, by_equality=is_depthwise(item) and not all_depthwise)
             cases.append((test, self._written(_with_known(self._filled(item), known | _told_by(test)))))
             known |= _told_by(negated(test))
             left = [row for row in left if row not in own]
@@ -160,7 +161,8 @@ class MemberWriter:
             outer = {key_of(values[row]) for row in rows if row in values and row not in inside}
             numeric = all(isinstance(value, int) and not isinstance(value, bool) for value in values.values())
             if numeric and len(values) == len(self.rows) and not inner & outer:
-                self.settings.new_parameter(self.settings.name_for(name, parameter), values)
+                made = self.settings.new_parameter(self.settings.name_for(name, parameter), values)
+                self.settings.keep_default(made.name, "keras.layers.Conv2D", parameter)
                 return
 
     def _parameters_in(self, code: Code, rows: tuple[int, ...]) -> dict[str, dict[int, Basic]]:

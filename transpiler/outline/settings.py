@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from transpiler.code import Code, Conditional, Unary
+from transpiler.code import Code, Conditional, Function, Unary
 from transpiler.lowered import Basic
 from transpiler.outline.choices import find_question, negated
 from transpiler.outline.holes import HoleFact, Use, families
+from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
-from transpiler.outline.program import Name
+from transpiler.outline.program import Name, Required
 from transpiler.outline.recover import Scope
 from transpiler.outline.trees import code_of, is_value, key_of
 
@@ -30,6 +31,8 @@ class Settings:
         self.rows = tuple(range(scope.count))
         self.extras: dict[str, dict[int, Basic]] = {}
         """Parameters of ours, that torch's constructor doesn't have, by instance."""
+        self.defaults: dict[str, Basic] = {}
+        """Of those parameters."""
         self.flags = 0
         """How many of them answer questions."""
         self.assigned: dict[str, Code] = {}
@@ -107,7 +110,18 @@ class Settings:
         for name, values in self.extras.items():
             if {row: key_of(value) for row, value in values.items()} == wanted:
                 return Name(name)
-        return self.new_parameter(self.name_for(hole.use.member, hole.use.parameter), hole.values)
+        parameter = self.new_parameter(self.name_for(hole.use.member, hole.use.parameter), hole.values)
+        self.keep_default(parameter.name, hole.use.function, hole.use.parameter)
+        return parameter
+
+    def keep_default(self, name: str, function: str, parameter: str) -> None:
+        """Give parameter `name` of ours the default of the Keras parameter that it is for, if an instance has it."""
+        default = default_of(Function(function), parameter)
+        if isinstance(default, Required) or default is None:
+            return
+        default = usual(parameter, default)
+        if key_of(default) in map(key_of, self.extras[name].values()):
+            self.defaults[name] = default
 
     def name_for(self, member: str, parameter: str) -> str:
         """What to call a parameter of ours: `strides` if there is one such, else `conv2_strides`."""

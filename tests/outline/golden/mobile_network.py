@@ -32,7 +32,7 @@ class InvertedResidual(layers.Layer):
                 keras.Sequential(
                     [
                         layers.DepthwiseConv2D(3, padding="same")
-                        if inp == oup
+                        if stride == 1 and inp == oup
                         else keras.Sequential(
                             [
                                 layers.ZeroPadding2D(1),
@@ -56,7 +56,12 @@ class Inverted(layers.Layer):
     """Inverted: n h w c1 -> n h w c2."""
 
     def __init__(
-        self, conv_strides, conv_filters_2, use_conv=False, conv_filters=None, **kwargs
+        self,
+        conv_filters_2,
+        use_conv=False,
+        conv_filters=None,
+        conv_strides=1,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.add = use_conv and conv_strides == 1
@@ -110,23 +115,16 @@ class MobileNet(layers.Layer):
         )
         self.others = keras.Sequential(
             [
-                Inverted(conv_strides=1, conv_filters_2=8),
+                Inverted(conv_filters_2=8),
                 Inverted(
-                    conv_strides=2, conv_filters_2=12, use_conv=True, conv_filters=48
+                    conv_filters_2=12, use_conv=True, conv_filters=48, conv_strides=2
                 ),
+                Inverted(conv_filters_2=12, use_conv=True, conv_filters=72),
                 Inverted(
-                    conv_strides=1, conv_filters_2=12, use_conv=True, conv_filters=72
-                ),
-                Inverted(
-                    conv_strides=2, conv_filters_2=16, use_conv=True, conv_filters=72
+                    conv_filters_2=16, use_conv=True, conv_filters=72, conv_strides=2
                 ),
                 *[
-                    Inverted(
-                        conv_strides=1,
-                        conv_filters_2=16,
-                        use_conv=True,
-                        conv_filters=96,
-                    )
+                    Inverted(conv_filters_2=16, use_conv=True, conv_filters=96)
                     for _ in range(2)
                 ],
             ]

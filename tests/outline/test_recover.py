@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+
+from transpiler.code import Binary, Call, Literal, Sequence
+from transpiler.lowered import Constructor, Opaque
+from transpiler.outline.choices import find_question
+from transpiler.outline.evaluate import Unknown, evaluate
+from transpiler.outline.holes import HoleFact, Use
+from transpiler.outline.init_source import read_init
+from transpiler.outline.program import Name
+from transpiler.outline.recover import Scope
+from transpiler.render.expressions import text
+
+
+def scope_of(init: str, *instances: dict, defaults: dict | None = None) -> Scope:
+    constructors = [Constructor(arguments, defaults or {}, 0) for arguments in instances]
+    return Scope(constructors, read_init(init), {})
+
+
+def found(scope: Scope, values: list, parameter: str = "", member: str = "conv") -> str | None:
+    code = scope.find(HoleFact(Use(member, "keras.layers.Conv2D", 0, parameter), dict(enumerate(values))))
+    return None if code is None else text(code)
+
+
+TWO = [{"c1": 8, "c2": 64, "k": 3}, {"c1": 32, "c2": 96, "k": 5}]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([64, 96], "c2"),
+        ([32, 48], "c2 // 2"),
+        ([256, 384], "c2 * 4"),
+        ([72, 128], "c1 + c2"),
+        ([512, 3072], "c1 * c2"),
+        ([1, 2], "k // 2"),
+        ([7, 7], "7"),
+        ([(64, 3), (96, 5)], "(c2, k)"),
+        ([17, 4], None),
+        ([True, False], None),
+    ],
+)
+def test_simplest_expression_that_is_true_on_every_instance(values, expected):
+    assert found(scope_of("", *TWO), values) == expected
+
+
+def test_local_of_the_constructor_is_found_by_its_name():
+    init = "def __init__(self, inp, ratio):\n    hidden_dim = int(round(inp * ratio))\n"
+    scope = scope_of(init, {"inp": 8, "ratio": 1.5}, {"inp": 16, "ratio": 6})
+    assert found(scope, [12, 96]) == "hidden_dim"
+
+
+def test_local_that_is_assigned_twice_is_not_trusted():
+    init = "def __init__(self, c):\n    d = c * 2\n    d = d + 1\n"
+    assert read_init(init).definitions == ()
+    assert found(scope_of(init, {"c": 4}, {"c": 8}), [8, 16]) == "c * 2"
+
+
+def test_branch_of_the_constructor_is_a_conditional_local():
+    init = "def __init__(self, c, wide):\n    if wide:\n        d = c * 4\n    else:\n        d = c\n"
+    scope = scope_of(init, {"c": 8, "wide": True}, {"c": 8, "wide": False})
+    assert found(scope, [32, 8]) == "d"
+    assert text(scope.definitions["d"]) == "c * 4 if wide else c"
+
+
+def test_literal_that_all_share_stays_unless_the_source_shows_where_it_comes_from():
+    init = (
+        "def __init__(self, planes, k):\n"
+        "    self.conv = nn.Conv2d(3, planes, k)\n"
+        "    self.other = nn.Conv2d(3, 64, 7)\n"
+    )
+    scope = scope_of(init, {"planes": 64, "k": 7})
+    assert found(scope, [64], "filters") == "planes"
+    assert found(scope, [7], "kernel_size") == "k"
+    assert found(scope, [64], "filters", "other") == "64"
+    assert found(scope, [64], "filters", "third") == "64"
+
+
+def test_optional_argument_overrides_what_is_computed():
+    scope = scope_of("", {"k": 3, "p": None}, {"k": 6, "p": 2}, {"k": 5, "p": None})
+    assert found(scope, [1, 2, 2], "padding") == "k // 2 if p is None else p"
+
+
+def test_only_some_instances_need_to_have_the_literal():
+    scope = scope_of("", *TWO, {"c1": 1, "c2": 5, "k": 7})
+    assert text(scope.find(HoleFact(Use("conv"), {0: 64, 1: 96}))) == "c2"
+
+
+def test_arguments_that_are_no_basic_values_are_no_parameters():
+    scope = scope_of("", {"block": Opaque("nn.ReLU"), "down": None}, {"block": Opaque("nn.ReLU"), "down": Opaque("x")})
+    assert scope.arguments == {}
+    assert scope.presence["down"] == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ([0, 1], "s == 1"),
+        ([2, 3], "s != 1"),
+        ([0, 2], "shortcut"),
+        ([0], "shortcut and s == 1"),
+        ([1, 2, 3], "not shortcut or s != 1"),
+    ],
+)
+def test_question_that_tells_instances_apart(inside, expected):
+    scope = scope_of("", *({"s": s, "shortcut": flag} for s in (1, 2) for flag in (True, False)))
+    assert text(find_question(scope, inside, range(4), by_equality=False)) == expected
+
+
+def test_sizes_are_no_questions():
+    scope = scope_of("", {"c": 64}, {"c": 128})
+    assert find_question(scope, [0], [0, 1], by_equality=False) is None
+
+
+def test_questions_of_the_constructor_come_first():
+    init = "def __init__(self, a, b):\n    self.add = a == 1 and b > 3\n"
+    scope = scope_of(init, {"a": 1, "b": 5}, {"a": 1, "b": 2}, {"a": 2, "b": 5})
+    assert text(find_question(scope, [0], [0, 1, 2], by_equality=False)) == "a == 1 and b > 3"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Name("missing"),
+        Binary("**", Literal(10), Literal(10**6)),
+        Binary("*", Literal("x"), Literal(10**9)),
+        Binary("%", Literal("%s"), Literal(1)),
+        Binary("//", Literal(1), Literal(0)),
+        Call(Name("open"), (Literal("/etc/passwd"),)),
+        Call(Name("__import__"), (Literal("os"),)),
+        Binary("is", Literal(1), Literal(1)),
+        Binary("+", Literal(1), Literal("x")),
+        Call(Name("len"), (Literal(3),)),
+        Call(Name("max"), (Sequence("tuple", ()),)),
+    ],
+)
+def test_evaluator_refuses(code):
+    with pytest.raises(Unknown):
+        evaluate(code, {})
+
+
+@pytest.mark.parametrize("source", ["", "def __init__(self", "x = 1", "class A: pass", "lambda: 0", "\0"])
+def test_source_that_cannot_be_read_gives_no_facts(source):
+    assert read_init(source).definitions == ()
+
+
+def test_calls_are_known_by_the_member_they_make():
+    init = (
+        "def __init__(self, c):\n"
+        "    layers = [Conv(c, 1)]\n"
+        "    layers.append(Conv(c, 3, bias=False))\n"
+        "    self.conv = nn.Sequential(*layers)\n"
+        "    self.add_module('norm', Norm(c))\n"
+    )
+    facts = read_init(init)
+    assert [call.function for call in facts.calls["conv"]] == ["Conv", "Conv", "Sequential"]
+    assert [call.function for call in facts.calls["norm"]] == ["Norm"]
