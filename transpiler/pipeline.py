@@ -68,7 +68,7 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
     """`style { … }` of the rules file."""
     given = {name: evaluate(value, Scope({})) for name, value in declaration.style} if declaration else {}
     prefix, package, keep = given.pop("prefix", ""), given.pop("package", ""), given.pop("keep_unused", False)
-    renames = tuple((name, str(value)) for name, value in given.items())
+    renames = tuple((name.removeprefix("rename."), str(value)) for name, value in given.items())
     return Style(prefix=str(prefix), renames=renames, package=str(package), keep_unused=bool(keep))
 
 

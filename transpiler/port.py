@@ -61,7 +61,7 @@ class Port:
         from transpiler.weights.pour import pour  # noqa: PLC0415  (imports keras)
 
         built = build_from_source(self.source, self._name)
-        state = {key: tensor.detach().cpu().numpy() for key, tensor in self._model.state_dict().items()}
+        state = {key: _array(tensor) for key, tensor in self._model.state_dict().items()}
         pour(built, self.plan, state, where=self._name)
         return built
 
@@ -82,6 +82,12 @@ class Port:
         return compare(
             self._model, self.build(), self.signature, fresh_cases(self.signature, tensors, batches, seed), call
         )
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    """The tensor for pouring; numpy knows no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
 def transpile(

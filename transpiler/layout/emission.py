@@ -9,6 +9,7 @@ from transpiler import code as out
 from transpiler.errors import InternalError
 from transpiler.language import syntax as rule
 from transpiler.language.expressions import Scope, dotted_name, evaluate
+from transpiler.language.functions import FUNCTIONS
 from transpiler.layout.body import BodyBuilder
 from transpiler.lift.program import SymbolicSize
 
@@ -96,7 +97,7 @@ class Emitter:
                 return False
             case rule.Call(function, _, _, _):
                 name = dotted_name(function) or ""
-                return "." in name or name[:1].isupper() or name in self.scope_helpers
+                return name not in FUNCTIONS and name not in self.scope.functions
             case rule.Unary(_, operand, _):
                 return self._emitted(operand)
             case rule.Binary(_, left, right, _):
@@ -112,8 +113,6 @@ class Emitter:
                 return any(self._emitted(item) for item in items)
             case _:
                 return False
-
-    scope_helpers: frozenset[str] = frozenset()
 
 
 def _indexed(base: out.Code, items: tuple[out.Code | out.Slice | out.Ellipsis_, ...]) -> out.Code:

@@ -39,7 +39,7 @@ def layout(program: MatchedProgram, declaration: ModelDeclaration | None, style:
         tensor = lowering.body.argument(ordered(value.shape, order), value.dtype)
         lowering.bind([value], [tensor])
         held[value.id] = tensor
-        inputs.append(_input(name, value, tensor.layout, order))
+        inputs.append(_input(name, value, tensor.layout, _pattern_text(len(value.shape), order, asked.get(name))))
     lowering.run(program.statements)
     lowering.body.line = Line(None)
     outputs = {entry.name: entry.pattern for entry in declaration.outputs} if declaration else {}
@@ -80,13 +80,13 @@ def _pattern_text(rank: int, order: Sequence[int], pattern: Pattern | None) -> s
     return f"{' '.join(letters)} -> {' '.join(letters[dim] for dim in order)}"
 
 
-def _input(name: str, value: Value, laid: Layout, order: Sequence[int]) -> ModelInput:
+def _input(name: str, value: Value, laid: Layout, pattern: str) -> ModelInput:
     return ModelInput(
         name=name,
         dtype=value.dtype,
         shape=_known(value.shape),
         keras_shape=_known(laid.physical_shape),
-        pattern=_pattern_text(len(value.shape), order, None),
+        pattern=pattern,
     )
 
 
