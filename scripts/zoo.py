@@ -46,7 +46,8 @@ Networks that kerascribe ports, with figures of one run of `make zoo`: random we
 statistics included), at each size below, batch 1 and 3.
 
 - **ok**: every output within {TOLERANCE:g} of torch's, relative to its largest value, and no more transposes than
-  allowed (0; Detect's three scales 3; one for each of ShuffleNet's 16 shuffles).
+  allowed (0; one for each of ShuffleNet's 16 shuffles; in the slim neck one for its one such shuffle and one for each
+  of Detect's three scales).
 - **max_rel_err**: the largest of these errors. float32 itself is good for about 1e-6 here.
 - **transposes**: `Transpose` nodes in the TensorFlow graph of the built model.
 - **export, transpile, build**: seconds of `torch.export.export` alone, of `transpile()` and of `port.build()`, once

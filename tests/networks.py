@@ -22,6 +22,8 @@ import torchvision.models as zoo
 from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50, lraspp_mobilenet_v3_large
 
+from transpiler.verify.randomise import randomise
+
 if TYPE_CHECKING:
     from transpiler.lowered import Signature
 
@@ -85,8 +87,8 @@ def networks() -> tuple[Network, ...]:
     transposes = {"shufflenet_v2_x1_0": 16}
 
     return (
-        # The three scales of Detect bring the anchors before the rows and columns.
-        Network("slimneck", detector.SlimNeck, ((64, 96), (96, 160)), transposes=3, fast=True),
+        # The three scales of Detect bring the anchors before the rows and columns; ShuffleNet's shuffle moves channels.
+        Network("slimneck", detector.SlimNeck, ((64, 96), (96, 160)), transposes=4, fast=True),
         *(
             Network(
                 name,
@@ -156,31 +158,6 @@ def images(batch: int, size: tuple[int, int], seed: int) -> Tensor:
     fine = torch.randn(batch, 3, *size, generator=generator)
     coarse = torch.randn(batch, 3, 3, 4, generator=generator)
     return (fine + nn.functional.interpolate(coarse, size, mode="bilinear")) / 2**0.5
-
-
-@torch.no_grad()
-def randomise(model: nn.Module, seed: int) -> None:
-    """Draws every parameter and every BatchNorm statistic of `model` anew.
-
-    Matrices get the scale 1 / sqrt(fan in), normalisations weights in [0.5, 1.5] and variances in [0.5, 2]; biases,
-    class tokens, positions and layer scales are of the order of 0.3. Other buffers (indices, anchors) stay as they are.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm))
-        for name, parameter in module.named_parameters(recurse=False):
-            if is_norm and name == "weight":
-                parameter.uniform_(0.5, 1.5, generator=generator)
-            elif name.endswith("weight") and parameter.ndim >= 2:
-                fan_in = parameter[0].numel()
-                parameter.normal_(std=fan_in**-0.5, generator=generator)
-            else:
-                parameter.normal_(std=0.3, generator=generator)
-        for name, buffer in module.named_buffers(recurse=False):
-            if name == "running_mean":
-                buffer.normal_(std=0.3, generator=generator)
-            elif name == "running_var":
-                buffer.uniform_(0.5, 2.0, generator=generator)
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """The command line: every command is a few calls, every expected failure one clear message.
 
-Exit codes: 0 done; 1 `verify` found a difference, or `generate --check` a file that is out of date; 2 something that
-the user must mend; 70 a mistake of ours. Torch and Keras are imported by what needs them, when it needs them.
+Exit codes: 0 done; 1 `verify` or `rules test` found a difference, `review` a mistake, `generate --check` a file that is
+out of date; 2 something that the user must mend; 70 a mistake of ours. Torch and Keras are imported by what needs them,
+when it needs them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import track
 
-from transpiler.commands import check_file, is_current, pour_checkpoint, verify_port, write_port
+from transpiler.commands import check_file, is_current, open_assignment, pour_checkpoint, verify_port, write_port
 from transpiler.errors import KerascribeError
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
+from transpiler.source_review import review_file
 
 DIFFERS = 1
 USER_MUST_ACT = 2
@@ -43,7 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-rules_app = typer.Typer(help="Check, list and explain rules.", no_args_is_help=True)
+rules_app = typer.Typer(help="Check, prove, list and explain rules.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
 
@@ -91,10 +94,41 @@ def explain(
     _say(show_stage(load_project(rules), stage.value))
 
 
+@app.command()
+def review(
+    source: Annotated[Path, typer.Argument(metavar="FILE.py", help="Keras source, generated or not.")],
+) -> None:
+    """Review Keras source for layers passed to Sequential as arguments; exit 1 if there are any."""
+    problems = review_file(source)
+    _say(*map(str, problems))
+    if problems:
+        raise typer.Exit(DIFFERS)
+
+
 @rules_app.command("check")
 def check_rules(rules: Rules) -> None:
     """Check a rules file, with or without a model block, and everything that it uses."""
     _say(f"{rules}: {check_file(rules)} rules, no problem")
+
+
+@rules_app.command("test")
+def prove_rules(
+    rules: Annotated[Path | None, typer.Argument(metavar="[RULES]", show_default=False)] = None,
+    name: Annotated[str, typer.Option(help="Only rules whose class or operator contains this text.")] = "",
+) -> None:
+    """Prove every example of the rules: run it in torch and in Keras; without a file, of those that ship with us."""
+    work = open_assignment(rules, name)
+    differing = 0
+    screen = Console(stderr=True)
+    silent = not screen.is_terminal
+    for outcome in track(work.outcomes(), "", len(work.claims), console=screen, transient=True, disable=silent):
+        if not outcome.ok:
+            differing += 1
+            _say(str(outcome))
+    _say(*(f"{position}: no example" for position in dict.fromkeys(rule.position for rule in work.unproven)))
+    _say(f"{len(work.claims)} examples, {differing} of them differ; {len(work.unproven)} rules have no example")
+    if differing:
+        raise typer.Exit(DIFFERS)
 
 
 @rules_app.command("list")

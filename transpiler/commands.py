@@ -21,6 +21,7 @@ from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import plan_text, read_plan
 
 if TYPE_CHECKING:
+    from transpiler.prove.run import Assignment
     from transpiler.verify.divergence import Divergence
     from transpiler.verify.report import Report
 
@@ -130,6 +131,22 @@ def check_file(rules: Path) -> int:
     if problems:
         raise RulesError(problems)
     return len(book.module_rules) + len(book.operator_rules)
+
+
+def open_assignment(rules: Path | None, name: str) -> Assignment:
+    """The examples of a rules file, or of the shipped packs, ready to be proven.
+
+    Raises:
+        KerascribeError: the rules are wrong, or none has that name.
+    """
+    from transpiler.prove.subjects import load_torchvision  # noqa: PLC0415  (imports torch)
+
+    load_torchvision()
+    _load_keras()
+
+    from transpiler.prove.run import assignment  # noqa: PLC0415  (imports torch and Keras)
+
+    return assignment(rules, name)
 
 
 def _is_current(project: Project) -> bool:

@@ -410,6 +410,7 @@ def _leaf_keys(output: Mapping[str, Any]) -> list[str]:
 
 def shown(layout: Layout) -> str:
     """The Keras-side axes for people: "n h w c"."""
+    layout = fuse(layout)
     return side(layout.axes, atom_letters(layout))
 
 

@@ -19,7 +19,9 @@ from transpiler.lowered import Signature
 from transpiler.verify.compare import Array, errors, to_keras_order
 from transpiler.verify.inputs import Case
 from transpiler.verify.report import TOLERANCE
-from transpiler.verify.structure import flatten, pair
+from transpiler.verify.structure import pair
+
+SEED = 7
 
 
 def gradient_problems(module: nn.Module, built: keras.Model, signature: Signature, case: Case) -> list[str]:
@@ -47,27 +49,25 @@ def gradient_problems(module: nn.Module, built: keras.Model, signature: Signatur
         goal = _keras_goal([right for _, right in pairs], weights, signature)
     problems = _kind_problems(pairs)
     gradients = tape.gradient(goal, arrays) if goal is not None else [None] * len(arrays)
-    reference = _torch_gradients([left for left, _ in pairs], weights, inputs)
-    for declared, left, right in zip(signature.inputs, reference, gradients, strict=True):
-        if left is None and right is None:
-            continue
-        shape = to_keras_order(np.zeros(declared_shape(case, signature, declared.name)), declared.pattern).shape
-        wanted = np.zeros(shape) if left is None else to_keras_order(left, declared.pattern)
-        found = np.zeros(shape) if right is None else keras.ops.convert_to_numpy(tf.convert_to_tensor(right))
+    try:
+        reference = _torch_gradients([left for left, _ in pairs], weights, inputs)
+    except RuntimeError as error:
+        if "derivative" in str(error) and "not implemented" in str(error):  # aten.native_channel_shuffle
+            return problems
+        raise
+    for declared, array, left, right in zip(signature.inputs, arrays, reference, gradients, strict=True):
+        # No gradient is one of zeros.
+        wanted = np.zeros(array.shape) if left is None else to_keras_order(left, declared.pattern)
+        found = np.zeros(array.shape) if right is None else keras.ops.convert_to_numpy(tf.convert_to_tensor(right))
         _, relative = errors(wanted, found)
         if relative > TOLERANCE:
             problems.append(f"the gradient of {declared.name} differs by {relative:.1e} of its largest value")
     return problems
 
 
-def declared_shape(case: Case, signature: Signature, name: str) -> tuple[int, ...]:
-    """The shape of an input in torch's order."""
-    place = next(number for number, declared in enumerate(signature.inputs) if declared.name == name)
-    return tuple(case.inputs[place].shape)
-
-
 def _weights(outputs: Sequence[Any]) -> list[torch.Tensor | None]:
-    generator = torch.Generator().manual_seed(0)
+    # Not the seed of the inputs: weighted with its own input, a normalisation has a gradient of nearly nothing.
+    generator = torch.Generator().manual_seed(SEED)
     return [
         torch.randn(output.shape, generator=generator, dtype=output.dtype) if output.is_floating_point() else None
         for output in outputs

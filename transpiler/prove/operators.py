@@ -62,9 +62,7 @@ class BoundCall:
         """What the operator gives."""
         waiting = iter(inputs)
         count = len(inputs) + len(weights)
-        tensors = [
-            weights[self.names[number]] if number in self.names else next(waiting) for number in range(count)
-        ]
+        tensors = [weights[self.names[number]] if number in self.names else next(waiting) for number in range(count)]
         args = [_filled(slot.value, tensors) for slot in self.slots if not slot.keyword]
         kwargs = {slot.argument: _filled(slot.value, tensors) for slot in self.slots if slot.keyword}
         return self.operator(*args, **kwargs)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from transpiler.build import build_from_source
 from transpiler.errors import KerascribeError
-from transpiler.language.syntax import RuleBook
+from transpiler.language.syntax import ModuleRule, RuleBook
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 from transpiler.port import Port, transpile
 from transpiler.prove.claims import Claim, Rule, title_of
 from transpiler.prove.gradients import gradient_problems
-from transpiler.prove.subjects import SEED, Subject, subject_of
-from transpiler.verify.compare import compare
-from transpiler.verify.inputs import fresh_cases
+from transpiler.prove.subjects import SEED, subject_of
+from transpiler.verify.compare import Array, compare
+from transpiler.verify.inputs import Case, fresh_cases
 from transpiler.verify.report import TOLERANCE
 from transpiler.weights.pour import pour, unpour
 
@@ -71,8 +70,8 @@ def _prove(claim: Claim, book: RuleBook) -> Outcome:
     state = {key: tensor.detach().numpy() for key, tensor in subject.module.state_dict().items()}
     pour(built, port.plan, state, where=str(claim.position))
     batch = subject.inputs[0].shape[0] if subject.inputs and subject.inputs[0].ndim else 1
-    # A second batch size shows sizes of the example that went into the source.
-    cases = tuple(fresh_cases(port.signature, subject.inputs, (batch, batch + 1), SEED + 1))
+    # As the example says, and with another batch, which shows sizes of the example that went into the source.
+    cases = (Case(batch, subject.inputs), *fresh_cases(port.signature, subject.inputs, (batch + 1,), SEED + 1))
     report = compare(subject.module, built, port.signature, cases)
     problems = [
         *_served_problems(claim, port),
@@ -90,10 +89,7 @@ def _prove(claim: Claim, book: RuleBook) -> Outcome:
 
 def _served_problems(claim: Claim, port: Port) -> Iterator[str]:
     used = tuple(_rules_of(port.stages.matched.statements))
-    if any(rule is claim.rule for rule in used):
-        return
-    # A rule that came through a second reading of its file is equal, not the same.
-    if any(rule == claim.rule for rule in used):
+    if claim.rule in used:
         return
     others = ", ".join(f"{title_of(rule)} at {rule.position}" for rule in used)
     yield f"another rule serves it: {others}" if others else "no rule serves it: torch.export leaves no call of it"
@@ -110,8 +106,8 @@ def _rules_of(statements: tuple[MatchedStatement, ...]) -> Iterator[Rule]:
                 yield rule
 
 
-def _weight_problems(state: dict[str, np.ndarray], back: dict[str, np.ndarray], rule: Rule) -> Iterator[str]:
-    dropped = {drop.name for drop in rule.drops} if hasattr(rule, "drops") else set()
+def _weight_problems(state: Mapping[str, Array], back: Mapping[str, Array], rule: Rule) -> Iterator[str]:
+    dropped = {drop.name for drop in rule.drops} if isinstance(rule, ModuleRule) else set()
     for key, value in state.items():
         if key not in back:
             if key.rpartition(".")[2] not in dropped:

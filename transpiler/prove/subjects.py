@@ -22,6 +22,7 @@ from transpiler.verify.randomise import randomise
 SEED = 0
 _INTEGERS = ((-4, 4), (0, 4))
 """Ranges of whole numbers to try: negative ones where torch takes them; indices must not be."""
+_SPECIAL = (float("nan"), float("inf"), float("-inf"))
 
 
 class RefusedError(RulesError):
@@ -44,7 +45,7 @@ class ModuleExample(nn.Module):
         self.layer = layer
         self.settings = dict(settings)
 
-    def forward(self, *inputs: torch.Tensor) -> Any:  # noqa: D102
+    def forward(self, *inputs: torch.Tensor) -> Any:
         return self.layer(*inputs, **self.settings)
 
 
@@ -61,7 +62,7 @@ class OperatorExample(nn.Module):
             else:
                 self.register_parameter(name, nn.Parameter(tensor))
 
-    def forward(self, *inputs: torch.Tensor) -> Any:  # noqa: D102
+    def forward(self, *inputs: torch.Tensor) -> Any:
         return self.operator(inputs, {name: getattr(self, name) for name in self.places})
 
 
@@ -87,12 +88,21 @@ def subject_of(rule: ModuleRule | OperatorRule, example: Example) -> Subject:
             randomise(module.eval(), SEED)
             try:
                 with torch.no_grad():
-                    module(*inputs)
+                    result = module(*inputs)
             except Exception as error:  # noqa: BLE001  (whatever torch raises, it refuses)
                 reason = f"torch refuses: {_first_line(error)}"
             else:
-                return Subject(module, inputs)
+                return Subject(module, _telling(inputs, result))
     raise RefusedError(Diagnostic(reason, where=str(example.position)))
+
+
+def _telling(inputs: tuple[torch.Tensor, ...], result: object) -> tuple[torch.Tensor, ...]:
+    """The inputs, with NaN and infinities among them where the answer for plain numbers is always the same: isnan."""
+    if isinstance(result, torch.Tensor) and result.dtype == torch.bool and bool(result.all()) == bool(result.any()):
+        for tensor in inputs:
+            if tensor.is_floating_point():
+                tensor.view(-1)[: len(_SPECIAL)] = torch.tensor(_SPECIAL, dtype=tensor.dtype)
+    return inputs
 
 
 def _module(rule: ModuleRule, example: Example) -> nn.Module:
@@ -108,14 +118,21 @@ def _module(rule: ModuleRule, example: Example) -> nn.Module:
         raise RefusedError(Diagnostic(reason, where=str(example.position))) from error
 
 
+def load_torchvision() -> None:
+    """Load torchvision, whose rules we ship, if it is installed.
+
+    Before TensorFlow: it imports Triton, whose LLVM ends the process if TensorFlow's was there first.
+    """
+    if importlib.util.find_spec("torchvision"):
+        importlib.import_module("torchvision")
+
+
 def module_class(rule: ModuleRule) -> type[nn.Module]:
-    """The rule's class, from modules that are loaded; torchvision, whose rules we ship, is loaded if it is there.
+    """The rule's class, from modules that are loaded: nothing is imported because a rule names it.
 
     Raises:
         RulesError: there is none, or it is no `nn.Module`.
     """
-    if rule.cls.startswith("torchvision.") and importlib.util.find_spec("torchvision"):
-        importlib.import_module("torchvision")
     cls = resolve(rule.cls)
     if inspect.isclass(cls) and issubclass(cls, nn.Module):
         return cls

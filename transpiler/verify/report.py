@@ -43,6 +43,15 @@ class Report:
         """The largest relative error of all outputs."""
         return max((row.max_rel_err for row in self.rows), default=math.inf)
 
+    @property
+    def outputs(self) -> dict[str, Row]:
+        """For every output by name, its worst row."""
+        worst: dict[str, Row] = {}
+        for row in self.rows:
+            if row.name not in worst or row.max_rel_err > worst[row.name].max_rel_err:
+                worst[row.name] = row
+        return worst
+
     def ok(self, tolerance: float = TOLERANCE) -> bool:
         """True if every output agrees to `tolerance`, relative to the output's largest value."""
         return self.max_rel_err <= tolerance

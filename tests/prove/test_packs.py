@@ -1,0 +1,42 @@
+"""Every example of every shipped rule holds: Keras computes what torch computes, and the rule under test is at work."""
+
+from __future__ import annotations
+
+import pytest
+
+from transpiler.language.loader import load_rules
+from transpiler.prove.claims import claims, own_rules
+from transpiler.prove.proof import prove
+from transpiler.prove.subjects import load_torchvision
+
+load_torchvision()
+BOOK = load_rules(None)
+CLAIMS = claims(own_rules(BOOK))
+KNOWN = {
+    "aten.detach": "export puts it behind every constant, so the rule cannot stop gradients where the user means it",
+}
+
+
+def marks(claim):
+    reason = KNOWN.get(claim.title)
+    return (pytest.mark.xfail(reason=reason),) if reason else ()
+
+
+@pytest.mark.parametrize(
+    "claim", [pytest.param(claim, id=f"{claim.title}-{claim.position}", marks=marks(claim)) for claim in CLAIMS]
+)
+def test_the_example_holds(claim):
+    outcome = prove(claim, BOOK)
+
+    assert outcome.ok, str(outcome)
+
+
+def test_every_module_rule_has_an_example():
+    assert not [rule.cls for rule in BOOK.module_rules if not rule.examples]
+
+
+def test_all_examples_are_claims():
+    rules = (*BOOK.module_rules, *BOOK.operator_rules)
+    stand = {example.position for rule in rules for example in rule.examples}
+
+    assert {claim.position for claim in CLAIMS} == stand
