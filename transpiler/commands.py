@@ -104,7 +104,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
 
     from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
     from transpiler.verify.compare import compare  # noqa: PLC0415  (as above)
-    from transpiler.verify.divergence import first_divergence  # noqa: PLC0415  (as above)
+    from transpiler.verify.divergence import first_divergence, with_rule  # noqa: PLC0415  (as above)
     from transpiler.verify.inputs import fresh_cases  # noqa: PLC0415  (as above)
 
     match_checkpoint(project.port.plan, checkpoint, checkpoint.where)
@@ -117,7 +117,8 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     report = compare(project.model, model, signature, cases)
     if report.ok(tolerance):
         return Verdict(report, None)
-    return Verdict(report, first_divergence(project.model, model, signature, cases[-1], tolerance))
+    divergence = first_divergence(project.model, model, signature, cases[-1], tolerance)
+    return Verdict(report, with_rule(divergence, project.port.stages.matched))
 
 
 def check_file(rules: Path) -> int:

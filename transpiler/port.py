@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,12 @@ class Port:
         return built
 
     def verify(self, batches: tuple[int, ...] = (1, 3), seed: int = 0) -> Report:
-        """Both models on fresh random inputs: per output the largest absolute and relative error."""
+        """Both models on fresh random inputs: per output the largest absolute and relative error.
+
+        Where they differ, the report names the first module whose output does, and the rule that made it.
+        """
         from transpiler.verify.compare import compare  # noqa: PLC0415  (imports keras)
+        from transpiler.verify.divergence import first_divergence, with_rule  # noqa: PLC0415  (imports keras)
         from transpiler.verify.inputs import fresh_cases  # noqa: PLC0415
 
         leaves, spec = pytree.tree_flatten(self._arguments)
@@ -79,9 +83,13 @@ class Port:
             args, kwargs = pytree.tree_unflatten(filled, spec)
             return model(*args, **kwargs)
 
-        return compare(
-            self._model, self.build(), self.signature, fresh_cases(self.signature, tensors, batches, seed), call
-        )
+        built = self.build()
+        cases = tuple(fresh_cases(self.signature, tensors, batches, seed))
+        report = compare(self._model, built, self.signature, cases, call)
+        if report.ok():
+            return report
+        found = first_divergence(self._model, built, self.signature, cases[-1], call=call)
+        return replace(report, divergence=str(with_rule(found, self.stages.matched) or ""))
 
 
 def _array(tensor: torch.Tensor) -> Any:

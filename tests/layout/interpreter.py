@@ -52,7 +52,8 @@ def evaluate(code: Code | Slice | Ellipsis_ | None, values: dict[int, Any]) -> A
             given = {key: evaluate(value, values) for key, value in keywords}
             return FUNCTIONS[name](*(evaluate(argument, values) for argument in arguments), **given)
         case Index(base, items):
-            return evaluate(base, values)[tuple(evaluate(item, values) for item in items)]
+            places = tuple(evaluate(item, values) for item in items)
+            return evaluate(base, values)[places[0] if len(places) == 1 else places]
         case Slice(start, stop, step):
             return slice(*(evaluate(part, values) for part in (start, stop, step)))
         case Ellipsis_():

@@ -5,9 +5,9 @@ At most one reshape, one transpose, one reshape, and a broadcast where atoms are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TypeAlias
 
 from transpiler.layout.axes import Axes, Layout
@@ -62,11 +62,17 @@ def moves(layout: Layout, target: Axes) -> tuple[Move, ...]:
     (Transpose(permutation=(0, 3, 1, 2), axes=((0,), (1,), (2,), (3,))),)
     """
     held = set(layout.order)
-    wanted = tuple(tuple(atom for atom in axis if atom in held) for axis in target)
-    plan = [*_reorder(layout.axes, wanted)]
-    if wanted != tuple(tuple(axis) for axis in target):
-        plan.append(Broadcast(target))
-    return tuple(plan)
+    if held.issuperset(atom for axis in target for atom in axis):
+        return tuple(_reorder(layout.axes, target))
+    # Repeating needs an axis that is 1 so far, so atoms that lie nowhere yet get axes of their own first.
+    apart = tuple(part for axis in target for part in _held_apart(axis, held))
+    wanted = tuple(tuple(atom for atom in axis if atom in held) for axis in apart)
+    return (*_reorder(layout.axes, wanted), Broadcast(apart), *_regroup(apart, target))
+
+
+def _held_apart(axis: tuple[int, ...], held: Collection[int]) -> list[tuple[int, ...]]:
+    """The axis cut between atoms that are held and atoms that are broadcast."""
+    return [tuple(run) for _, run in groupby(axis, key=lambda atom: atom in held)] or [axis]
 
 
 def transposes(plan: Sequence[Move]) -> int:

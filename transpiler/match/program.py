@@ -46,3 +46,15 @@ class MatchedProgram:
     inputs: tuple[tuple[str, Value], ...]
     dropped: tuple[str, ...]
     tied: tuple[tuple[str, str], ...]
+
+
+def rule_for_module(program: MatchedProgram, path: str) -> ModuleRule | None:
+    """The module rule that serves the module at `path`; None where its body became a class."""
+    waiting = list(program.statements)
+    while waiting:
+        statement = waiting.pop()
+        if isinstance(statement, MatchedLayer) and statement.call.block.path == path:
+            return statement.rule
+        if isinstance(statement, MatchedBlock):
+            waiting += statement.statements
+    return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeAlias
 
@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from transpiler.lowered import Signature
+from transpiler.match.program import MatchedProgram, rule_for_module
 from transpiler.verify.compare import Array, Caller, call_flat, errors, evaluation, run_keras
 from transpiler.verify.inputs import Case
 from transpiler.verify.report import TOLERANCE
@@ -42,9 +43,18 @@ class Divergence:
     path: str
     torch_class: str
     max_rel_err: float
+    rule: str = ""
+    """Where the rule that made the module's layer stands; "" where its body became a class."""
 
     def __str__(self) -> str:
-        return f"first difference: {self.path} ({self.torch_class}), max_rel_err {self.max_rel_err:.2e}"
+        made = f", made by the rule at {self.rule}" if self.rule else ""
+        return f"first difference: {self.path} ({self.torch_class}), max_rel_err {self.max_rel_err:.2e}{made}"
+
+
+def with_rule(divergence: Divergence | None, program: MatchedProgram) -> Divergence | None:
+    """The divergence with the rule that serves its module."""
+    rule = rule_for_module(program, divergence.path) if divergence else None
+    return replace(divergence, rule=str(rule.position)) if divergence and rule else divergence
 
 
 def first_divergence(

@@ -37,6 +37,8 @@ class Report:
     """
 
     rows: tuple[Row, ...]
+    divergence: str = ""
+    """The first module whose output differs and the rule that made it, where one was looked for."""
 
     @property
     def max_rel_err(self) -> float:
@@ -76,4 +78,4 @@ class Report:
         console = Console(file=io.StringIO(), width=120, color_system=None)
         with console.capture() as capture:
             console.print(self.table())
-        return capture.get()
+        return capture.get() + (f"{self.divergence}\n" if self.divergence else "")
