@@ -15,19 +15,11 @@ from transpiler.prove.subjects import load_torchvision
 load_torchvision()
 BOOK = load_rules(None)
 CLAIMS = claims(own_rules(BOOK))
-KNOWN = {
-    "aten.detach": "export puts it behind every constant, so the rule cannot stop gradients where the user means it",
-}
-
-
 FIRST = 1
 """Examples of each rule in the default run."""
 
 
 def marks(claim):
-    known = KNOWN.get(claim.title)
-    if known:
-        return (pytest.mark.xfail(reason=known),)
     return () if claim.example in claim.rule.examples[:FIRST] else (pytest.mark.zoo,)
 
 

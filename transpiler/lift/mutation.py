@@ -52,6 +52,8 @@ def written_tensor(node: torch.fx.Node) -> torch.fx.Node | None:
 def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverload:
     """`aten.relu_.default` as `aten.relu.default`; anything else as it is."""
     packet = operator.overloadpacket.__name__
+    if packet == "detach_":  # export puts it behind every constant, which has no gradient to stop
+        return torch.ops.aten.alias.default
     if not packet.endswith("_") or packet.endswith("__"):
         return operator
     functional = getattr(torch.ops.aten, packet[:-1], None)
