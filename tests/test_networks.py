@@ -43,8 +43,18 @@ class Case:
 
 
 def parameters(rows: list[Case]) -> list[Any]:
-    """The cases as pytest's parameters; those of networks that are not fast are marked."""
-    return [pytest.param(row, id=str(row), marks=() if row.network.fast else pytest.mark.zoo) for row in rows]
+    """The cases as pytest's parameters; those of networks that are not fast are marked.
+
+    With `--dist loadgroup` one worker gets all tests of a case, and ports it once.
+    """
+    return [
+        pytest.param(
+            row,
+            id=str(row),
+            marks=[pytest.mark.xdist_group(str(row)), *([] if row.network.fast else [pytest.mark.zoo])],
+        )
+        for row in rows
+    ]
 
 
 # The same objects for every test: pytest then ports each of them once.

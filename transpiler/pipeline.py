@@ -11,6 +11,7 @@ from torch import nn
 
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.export import capture
+from transpiler.kept import kept_modules
 from transpiler.language.expressions import Scope, evaluate
 from transpiler.language.syntax import ModelDeclaration, RuleBook
 from transpiler.layout.program import LaidOut
@@ -50,7 +51,8 @@ def run_stages(
     style = style_of(declaration)
     lifted = lift(capture(model, args, kwargs, _dynamic(declaration), constructors))
     matched = match(lifted, book)
-    laid_out = layout(matched, declaration, style)
+    kept = kept_modules(lifted.root, book, constructors) if style.keep_unused else {}
+    laid_out = layout(matched, declaration, kept)
     own_files = [text for file, text in book.texts if not file.startswith("packs/")]
     lowered = LoweredProgram(
         name=name,

@@ -39,7 +39,7 @@ from transpiler.lowered import (
     Member,
     SequentialAttribute,
 )
-from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
+from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedProgram, MatchedStatement
 from transpiler.match.scopes import ModuleNames, operator_scope
 from transpiler.weights.plan import Dropped, PlanEntry
 
@@ -47,13 +47,14 @@ from transpiler.weights.plan import Dropped, PlanEntry
 class BlockLowering:
     """Lowers one module call: its statements in order, each value's tensor by the value's number."""
 
-    def __init__(self, block: Block, keep_unused: bool) -> None:
+    def __init__(self, block: Block, kept: Mapping[str, MatchedProgram]) -> None:
+        """`kept`: for modules that nothing calls but that are kept, by path, a program that calls each once."""
         self.block = block
         self.body = BodyBuilder(block.path)
         self.env: dict[int, Tensor] = {}
         self.plan: list[PlanEntry] = []
         self.dropped: list[Dropped] = []
-        self.keep_unused = keep_unused
+        self.kept = kept
         self._members: dict[tuple[str, object], MemberCode] = {}
         self._children: dict[str, list[tuple[MemberCode, BlockAttribute | SequentialAttribute]]] = {}
         self._counts: dict[str, int] = {}
@@ -298,7 +299,7 @@ class BlockLowering:
     def _block(self, statement: MatchedBlock) -> None:
         call = statement.call
         block = call.block
-        child = BlockLowering(block, self.keep_unused)
+        child = BlockLowering(block, self.kept)
         passed = _passed(block, statement.statements)
         outer = [[self._given(value) for value in argument.values] for argument in passed]
         given: list[Argument] = []
@@ -372,6 +373,7 @@ class BlockLowering:
 
     def closed(self, arguments: tuple[Argument, ...], result: Code, results: Sequence[Held]) -> Body:
         """The body with this result."""
+        self._keep_unused()
         self.plan = [*self.body.plan, *self.plan]
         parameters = list(self.block.module.parameters())
         return Body(
@@ -386,6 +388,26 @@ class BlockLowering:
             unused=self.block.unused,
             frozen=bool(parameters) and not any(parameter.requires_grad for parameter in parameters),
         )
+
+    def _keep_unused(self) -> None:
+        """Members for the modules that are kept although nothing calls them."""
+        prefix = f"{self.block.path}." if self.block.path else ""
+        for name in self.block.unused:
+            program = self.kept.get(prefix + name)
+            if program is None:
+                continue
+            holder = BlockLowering(replace(program.root, path=self.block.path), {})
+            given = self.tensor(self.block.arguments[0].values[0])
+            holder.bind([program.inputs[0][1]], [holder.body.argument(given.layout, given.dtype)])
+            holder.run(program.statements)
+            value = holder.body.members[0].value if holder.body.members else _IDENTITY
+            member = Member(self.body.free_name(attribute_name(name)), None, name, value, called=False)
+            self.body.members.append(member)
+            self.plan += [replace(entry, source=prefix + entry.source) for entry in holder.plan]
+            self.dropped += [replace(drop, source=prefix + drop.source) for drop in holder.dropped]
+
+
+_IDENTITY = LayerAttribute(Call(Function("keras.layers.Identity")))
 
 
 def structure(output: Any, results: Any) -> Code:

@@ -15,22 +15,25 @@ from transpiler.layout.lower import BlockLowering, shown
 from transpiler.layout.names import dimension_letters
 from transpiler.layout.program import LaidOut
 from transpiler.lift.program import Size, Value, output_values
-from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature, Style
+from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram
 from transpiler.weights.plan import Dropped, Tied
 
 _CHANNELS_LAST_RANKS = (4, 5)
 
 
-def layout(program: MatchedProgram, declaration: ModelDeclaration | None, style: Style) -> LaidOut:
+def layout(
+    program: MatchedProgram, declaration: ModelDeclaration | None, kept: Mapping[str, MatchedProgram]
+) -> LaidOut:
     """Give every value its physical order and every call its code.
 
-    Inputs and outputs of rank 4 and 5 are channels-last unless the rules say otherwise for that name.
+    Inputs and outputs of rank 4 and 5 are channels-last unless the rules say otherwise for that name. `kept` holds the
+    modules that nothing calls and that are kept all the same, by path.
 
     Raises:
         ModelError: a rule cannot be applied, with the module path and the torch line.
     """
-    lowering = BlockLowering(program.root, style.keep_unused)
+    lowering = BlockLowering(program.root, kept)
     asked = {entry.name: entry.pattern for entry in declaration.inputs if entry.pattern} if declaration else {}
     held = {}
     inputs: list[ModelInput] = []

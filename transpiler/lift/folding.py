@@ -13,7 +13,14 @@ from torch.utils._pytree import tree_leaves
 
 _LARGEST = 1 << 22
 """Elements: beyond this, a tensor is not computed beside the trace."""
-_SHAPE_ONLY = ("aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.new_empty", "aten.zeros_like", "aten.ones_like")
+_SHAPE_ONLY = (
+    "aten.new_zeros",
+    "aten.new_ones",
+    "aten.new_full",
+    "aten.new_empty",
+    "aten.zeros_like",
+    "aten.ones_like",
+)
 """Operators that read no more than the shape and type of their tensor."""
 
 

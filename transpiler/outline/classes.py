@@ -145,6 +145,7 @@ class _ClassMaker:
             writer.arguments,
             lines,
             is_root,
+            self._kept(),
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}
@@ -230,7 +231,14 @@ class _ClassMaker:
         unused = list(dict.fromkeys(name for one in self.bodies for name in one.unused if name not in self.attributes))
         if unused:
             lines += ["", f"Never called in torch: {', '.join(unused)}."]
+        if self._kept():
+            lines += ["", f"Never called in torch, and kept: {', '.join(self._kept())}."]
         return tuple(lines)
+
+    def _kept(self) -> tuple[str, ...]:
+        """Members that no instance calls and every instance has."""
+        idle = [{member.name for member in body.members if not member.called} for body in self.bodies]
+        return tuple(name for name in self.attributes if all(name in names for names in idle))
 
 
 def _attributes(forms: list[Form]) -> dict[str, dict[int, Code]]:

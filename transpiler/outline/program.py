@@ -100,6 +100,8 @@ class ClassDefinition:
     """Parameters of `call` after self."""
     body: tuple[Line, ...]
     is_root: bool = False
+    kept: tuple[str, ...] = ()
+    """Members that `call` never calls: `build` builds them."""
 
 
 @dataclass(frozen=True, slots=True)

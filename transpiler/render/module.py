@@ -157,6 +157,7 @@ def _class(definition: ClassDefinition) -> str:
         arguments=[target(argument) for argument in definition.arguments],
         body=list(_lines(definition.body, 2)),
         is_root=definition.is_root,
+        kept=[target(name) for name in definition.kept],
     )
 
 
