@@ -29,7 +29,7 @@ from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, 
 from transpiler.outline.recover import ChildFact, Scope, names_in
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import refs, walk
-from transpiler.outline.variables import BodyWriter
+from transpiler.outline.variables import BodyWriter, UnassignedError
 
 MOST_FLAGS = 4
 """Flags of ours that a class may have before its variants are classes of their own."""
@@ -73,7 +73,12 @@ def make_class(
     if merged is None:
         return None
     maker = _ClassMaker(bodies, forms, classes, merged, reserved)
-    return maker.made(name, is_root=is_root)
+    try:
+        return maker.made(name, is_root=is_root)
+    except UnassignedError:
+        if len(forms) > 1:
+            return None
+        raise
 
 
 class _ClassMaker:

@@ -5,6 +5,8 @@ A value takes the name that the torch line gave it. A name is used again only wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Literal, Ref
 from transpiler.outline.lines import BranchItem, Item, JoinItem
@@ -33,6 +35,10 @@ OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
 
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
+
+
+class UnassignedError(Exception):
+    """A value is read on a path that does not compute it: these instances are too different for one class."""
 
 
 class BodyWriter:
@@ -121,24 +127,27 @@ class BodyWriter:
         self._hold(value, name)
         return name
 
+    def _name_of(self, value: int) -> str:
+        return _assigned(self.names, value)
+
     def _named(self, code: Code) -> Code:
         """The expression over names instead of values."""
 
         def change(node: Code) -> Code | None:
             if isinstance(node, Ref):
-                return Name(self.names[node.value])
+                return Name(self._name_of(node.value))
             return self._comprehension(node) if isinstance(node, Comprehension) else None
 
         return transform(code, change)
 
     def _comprehension(self, code: Comprehension) -> Code:
         """Its own variables must not hide what it reads."""
-        read = {self.names[value] for value in refs(code)} | self.taken
+        read = {self._name_of(value) for value in refs(code)} | self.taken
         renames = {name: usable(name, read) for name in code.variables if name != "_"}
 
         def change(node: Code) -> Code | None:
             if isinstance(node, Ref):
-                return Name(self.names[node.value])
+                return Name(self._name_of(node.value))
             return Name(renames[node.name]) if isinstance(node, Name) and node.name in renames else None
 
         items = tuple(transform(item, change) for item in code.items)
@@ -239,8 +248,8 @@ class BodyWriter:
         self.now += 1
         held = dict(self.names)
         names = [self._give(join.result, wishes[join.result]) for join in branch.joins]
-        then += _moves([(name, held[join.inside]) for name, join in zip(names, branch.joins, strict=True)])
-        otherwise += _moves([(name, held[join.outside]) for name, join in zip(names, branch.joins, strict=True)])
+        then += _moves([(name, _assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
+        otherwise += _moves([(name, _assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)])
         if not then:
             return [If(_negated(branch.test), tuple(otherwise))]
         return [If(branch.test, tuple(then), tuple(otherwise))]
@@ -280,3 +289,14 @@ def _negated(test: Code) -> Code:
             return operand
         case _:
             return c.Unary("not", test)
+
+
+def _assigned(names: Mapping[int, str], value: int) -> str:
+    """The name of a value.
+
+    Raises:
+        UnassignedError: nothing has computed it on this path.
+    """
+    if value not in names:
+        raise UnassignedError(f"value {value}")
+    return names[value]
