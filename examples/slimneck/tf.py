@@ -191,7 +191,7 @@ class TFVoVGSCSPC(layers.Layer):
 
 @serializable
 class TFGSConvShuffleNet(layers.Layer):
-    """GSConvShuffleNet (model.py:124): n h w c -> n h w (c1 c2)."""
+    """GSConvShuffleNet (model.py:124): n h w c -> n h w c."""
 
     def __init__(self, c1, c2, k=1, s=1, g=1, act=True, **kwargs):
         super().__init__(**kwargs)
@@ -312,7 +312,6 @@ class TFSlimNeck(layers.Layer):
         self.reduce3 = TFGSConv(c3, c3, 3, 2, act="mish")
         self.bottom4 = TFVoVGSCSPC(c3 + c3, c4)
         self.reduce4 = TFGSConvShuffleNet(c4, c4, 3, 2, act="mish")
-        self.concat_2 = TFConcat()
         self.bottom5 = TFVoVGSCSPC(c4 + c4, c5, 2)
         self.detect = TFDetect(nc)
 
@@ -326,7 +325,7 @@ class TFSlimNeck(layers.Layer):
         lateral4 = self.lateral4(top4)
         top3 = self.top3(self.concat([self.upsample(lateral4), p3]))
         bottom4 = self.bottom4(self.concat([self.reduce3(top3), lateral4]))
-        bottom5 = self.bottom5(self.concat_2([self.reduce4(bottom4), lateral5]))
+        bottom5 = self.bottom5(self.concat([self.reduce4(bottom4), lateral5]))
         return self.detect([top3, bottom4, bottom5])
 
     def get_build_config(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transpiler.lift.program import Value, output_values
+from transpiler.lift.program import Block, BlockArgument, Stored, Value, output_values
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 
 
@@ -52,3 +52,15 @@ def _leaves(tree: Any) -> Iterable[Value]:
     elif isinstance(tree, list):
         for item in tree:
             yield from _leaves(item)
+
+
+def passed_arguments(block: Block, statements: Sequence[MatchedStatement]) -> list[BlockArgument]:
+    """The arguments of `forward` that its body reads, and what it reads from outside without being given it."""
+    read = read_values(statements) | {value.id: value for value in output_values(block.output)}
+    passed = [argument for argument in block.arguments if any(value.id in read for value in argument.values)]
+    known = {value.id for argument in block.arguments for value in argument.values} | made_values(statements)
+    captured = [value for key, value in read.items() if key not in known and not isinstance(value, Stored)]
+    return [
+        *passed,
+        *(BlockArgument(f"extra_{place}", (value,), is_list=False) for place, value in enumerate(captured)),
+    ]

@@ -16,21 +16,22 @@ from transpiler import code as out
 from transpiler.code import Call, Code, Function, Index, Literal, Ref
 from transpiler.code import Member as MemberCode
 from transpiler.errors import Diagnostic, InternalError, KerascribeError, ModelError, RulesError
-from transpiler.language import signatures
 from transpiler.language import syntax as rule
 from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
 from transpiler.layout.apply import Application
 from transpiler.layout.apply_view import apply_view
-from transpiler.layout.axes import Layout, fuse
+from transpiler.layout.axes import fuse
 from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
-from transpiler.layout.dataflow import made_values, read_values
+from transpiler.layout.dataflow import passed_arguments
 from transpiler.layout.emission import Emitter
-from transpiler.layout.names import atom_letters, attribute_name, side
+from transpiler.layout.members import attribute_of, member_path, variables_of
+from transpiler.layout.names import attribute_name
 from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
+from transpiler.layout.results import leaf_keys, shown, structure
 from transpiler.layout.sequential import as_sequential
-from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
+from transpiler.lift.program import Block, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
     Argument,
     BlockAttribute,
@@ -268,7 +269,7 @@ class BlockLowering:
             tensor = stored.get(entry.source)
             if tensor is None:
                 continue
-            variables = tuple(f"{_path(member)}.{variable}" for variable in _variables(entry.targets, calls))
+            variables = tuple(f"{member_path(member)}.{variable}" for variable in variables_of(entry.targets, calls))
             self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of))
         return member
 
@@ -278,7 +279,7 @@ class BlockLowering:
         return relative, relative
 
     def _declare(self, relative: str, torch_path: str, value: Any, *, listed: bool) -> MemberCode:
-        name, is_list = _attribute(relative) if listed else (attribute_name(relative), False)
+        name, is_list = attribute_of(relative) if listed else (attribute_name(relative), False)
         if is_list:
             index = self._counts.get(name, 0)
             if index == 0:
@@ -300,7 +301,7 @@ class BlockLowering:
         call = statement.call
         block = call.block
         child = BlockLowering(block, self.kept)
-        passed = _passed(block, statement.statements)
+        passed = passed_arguments(block, statement.statements)
         outer = [[self._given(value) for value in argument.values] for argument in passed]
         given: list[Argument] = []
         codes: list[Code] = []
@@ -343,7 +344,7 @@ class BlockLowering:
         relative = self._relative(block.path)
         member = self._declare(relative, relative, value, listed=True)
         self._children.setdefault(block.path, []).append((member, value))
-        prefix = _path(member)
+        prefix = member_path(member)
         self.plan += [replace(entry, variables=tuple(f"{prefix}.{name}" for name in entry.variables)) for entry in plan]
         return member
 
@@ -352,7 +353,7 @@ class BlockLowering:
         laid = [(held.layout, held.dtype) for held in results]
         if isinstance(structure, Mapping):
             number = self.body.opaque(call)
-            for key, leaf, item in zip(_leaf_keys(structure), leaves, laid, strict=True):
+            for key, leaf, item in zip(leaf_keys(structure), leaves, laid, strict=True):
                 self.env[leaf.id] = self.body.emit(Index(Ref(number), (Literal(key),)), *item)
             return
         self.bind(leaves, self.body.emit_many(call, laid))
@@ -410,81 +411,9 @@ class BlockLowering:
 _IDENTITY = LayerAttribute(Call(Function("keras.layers.Identity")))
 
 
-def structure(output: Any, results: Any) -> Code:
-    """The output's code: one value, a flat tuple, or a mapping."""
-    leaves = list(results)
-    if isinstance(output, Mapping):
-        return out.Mapping(tuple((key, held.code) for key, held in zip(_leaf_keys(output), leaves, strict=True)))
-    if len(leaves) == 1:
-        code: Code = leaves[0].code
-        return code
-    return out.Sequence("tuple", tuple(held.code for held in leaves))
-
-
-def _leaf_keys(output: Mapping[str, Any]) -> list[str]:
-    """A key for each leaf: nested ones are numbered."""
-    keys: list[str] = []
-    for key, item in output.items():
-        count = len(output_values(item))
-        keys += [key] if isinstance(item, Value) else [f"{key}_{index}" for index in range(count)]
-    return keys
-
-
-def shown(layout: Layout) -> str:
-    """The Keras-side axes for people: "n h w c"."""
-    layout = fuse(layout)
-    return side(layout.axes, atom_letters(layout))
-
-
 def _operands_as_read(applied: rule.ModuleRule, operands: dict[str, Any]) -> dict[str, Any]:
     """`reads x` names the first operand of a module whatever its `forward` calls it."""
     unknown = [entry.operand for entry in applied.reads if entry.operand not in operands]
     spare = [name for name in operands if all(entry.operand != name for entry in applied.reads)]
     names = dict(zip(spare, unknown, strict=False))
     return {names.get(name, name): operand for name, operand in operands.items()}
-
-
-def _variables(targets: Sequence[str], calls: Sequence[Call]) -> list[str]:
-    """A chain's variables belong to the one layer of the chain that has them."""
-    if len(calls) == 1:
-        return list(targets)
-    for index, call in enumerate(calls):
-        signature = signatures.layer(call.function.name) if isinstance(call.function, Function) else None
-        if (
-            signature is not None
-            and signature.variables
-            and targets[0].split(".")[0] in {name.split(".")[0] for name in signature.variables}
-        ):
-            return [f"{index}.{target}" for target in targets]
-    return [f"{len(calls) - 1}.{target}" for target in targets]
-
-
-def _path(member: MemberCode) -> str:
-    return member.name if member.index is None else f"{member.name}.{member.index}"
-
-
-def _attribute(relative: str) -> tuple[str, bool]:
-    """The attribute for a torch path: `m.0` is an element of the list `m`, deeper paths are joined.
-
-    >>> _attribute("m.0"), _attribute("layers.1.attn"), _attribute("conv")
-    (('m', True), ('layers_attn', True), ('conv', False))
-    """
-    parts = relative.split(".")
-    numbers = [part for part in parts if part.isdigit()]
-    names = [part for part in parts if not part.isdigit()]
-    if not names:
-        return attribute_name("_".join(["sequence", *parts[:-1]])), True
-    name = attribute_name("_".join(names + numbers[:-1]))
-    return name, bool(numbers)
-
-
-def _passed(block: Block, statements: Sequence[MatchedStatement]) -> list[BlockArgument]:
-    """The arguments of `forward` that its body reads, and what it reads from outside without being given it."""
-    read = read_values(statements) | {value.id: value for value in output_values(block.output)}
-    passed = [argument for argument in block.arguments if any(value.id in read for value in argument.values)]
-    known = {value.id for argument in block.arguments for value in argument.values} | made_values(statements)
-    captured = [value for key, value in read.items() if key not in known and not isinstance(value, Stored)]
-    return [
-        *passed,
-        *(BlockArgument(f"extra_{place}", (value,), is_list=False) for place, value in enumerate(captured)),
-    ]

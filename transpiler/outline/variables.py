@@ -249,7 +249,9 @@ class BodyWriter:
         held = dict(self.names)
         names = [self._give(join.result, wishes[join.result]) for join in branch.joins]
         then += _moves([(name, _assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
-        otherwise += _moves([(name, _assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)])
+        otherwise += _moves(
+            [(name, _assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
+        )
         if not then:
             return [If(_negated(branch.test), tuple(otherwise))]
         return [If(branch.test, tuple(then), tuple(otherwise))]

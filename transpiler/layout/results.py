@@ -1,0 +1,38 @@
+"""What a body returns, as code and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transpiler import code as out
+from transpiler.code import Code
+from transpiler.layout.axes import Layout, fuse
+from transpiler.layout.names import atom_letters, side
+from transpiler.lift.program import Value, output_values
+
+
+def structure(output: Any, results: Any) -> Code:
+    """The output's code: one value, a flat tuple, or a mapping."""
+    leaves = list(results)
+    if isinstance(output, Mapping):
+        return out.Mapping(tuple((key, held.code) for key, held in zip(leaf_keys(output), leaves, strict=True)))
+    if len(leaves) == 1:
+        code: Code = leaves[0].code
+        return code
+    return out.Sequence("tuple", tuple(held.code for held in leaves))
+
+
+def leaf_keys(output: Mapping[str, Any]) -> list[str]:
+    """A key for each leaf: nested ones are numbered."""
+    keys: list[str] = []
+    for key, item in output.items():
+        count = len(output_values(item))
+        keys += [key] if isinstance(item, Value) else [f"{key}_{index}" for index in range(count)]
+    return keys
+
+
+def shown(layout: Layout) -> str:
+    """The Keras-side axes for people: "n h w c"."""
+    layout = fuse(layout)
+    return side(layout.axes, atom_letters(layout))
