@@ -37,6 +37,8 @@ HAND_WRITTEN: dict[str, Callable[..., Any]] = {
     "mobilenet_v2": keras.applications.MobileNetV2,
     "densenet121": keras.applications.DenseNet121,
 }
+CALLS = 5
+"""Calls of a model in each of its turns."""
 LATENCY_LIMIT = 1.05
 """A port may take this many times as long as the model it is compared with."""
 EXPORT_FACTOR, EXPORT_EXTRA = 2.0, 0.5
@@ -45,16 +47,27 @@ EXPORT_FACTOR, EXPORT_EXTRA = 2.0, 0.5
 Job = Callable[[], object]
 
 
-def medians(jobs: Sequence[Job], rounds: int) -> list[float]:
-    """Median seconds of each job, run in turns so that a busy moment hits all of them, after one run to warm up."""
+def medians(jobs: Sequence[Job], rounds: int, calls: int = 1) -> list[float]:
+    """Median seconds of each job, run in turns so that a busy moment hits all of them.
+
+    A turn is one call to warm up and `calls` that count: the threads of another framework spin on for a while after its
+    last call, and would slow down whoever comes next. Every second round goes backwards.
+
+    Args:
+        jobs: what to measure.
+        rounds: turns of each job.
+        calls: calls that count in each turn.
+    """
     times: list[list[float]] = [[] for _ in jobs]
-    for job in jobs:
-        job()
+    turns = list(zip(jobs, times, strict=True))
     for _ in range(rounds):
-        for job, taken in zip(jobs, times, strict=True):
-            start = time.perf_counter()
+        for job, taken in turns:
             job()
-            taken.append(time.perf_counter() - start)
+            for _ in range(calls):
+                start = time.perf_counter()
+                job()
+                taken.append(time.perf_counter() - start)
+        turns.reverse()
     return [statistics.median(taken) for taken in times]
 
 
@@ -97,7 +110,7 @@ def latency(name: str, rounds: int) -> list[str]:
     generated, hand = compiled(port), compiled(by_hand)
     with torch.inference_mode():
         jobs: list[Job] = [lambda: generated(image).numpy(), lambda: hand(image).numpy(), lambda: model(x)]
-        ours, theirs, torchs = medians(jobs, rounds)
+        ours, theirs, torchs = medians(jobs, rounds, CALLS)
     return [
         name,
         *(f"{1000 * taken:.1f}" for taken in (ours, theirs, torchs)),
@@ -121,7 +134,7 @@ def main() -> None:
     """Measures and prints three tables."""
     parser = argparse.ArgumentParser(description="Measure the speed of kerascribe and of the models it writes.")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of every conversion (5)")
-    parser.add_argument("--calls", type=int, default=100, help="repetitions of every model call (100)")
+    parser.add_argument("--turns", type=int, default=30, help=f"turns of every model, of {CALLS} calls each (30)")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
@@ -139,7 +152,7 @@ def main() -> None:
 
     print(f"One image through tf.function, torch eager beside it, ms (limit {LATENCY_LIMIT})\n")
     header = ["model", "generated", "keras.applications", "torch", "to keras.applications", "to torch", "within"]
-    print(markdown(header, [latency(name, options.calls) for name in HAND_WRITTEN]))
+    print(markdown(header, [latency(name, options.turns) for name in HAND_WRITTEN]))
 
 
 if __name__ == "__main__":
