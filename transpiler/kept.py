@@ -1,6 +1,6 @@
 """Modules that `forward` never calls, traced on their own so that `keep_unused` can keep them as layers.
 
-Such a module is called with a tensor like its parent's first one; what cannot be called that way stays left out.
+Such a module is called with a tensor like its parent's only one; what cannot be called that way stays left out.
 """
 
 from __future__ import annotations
@@ -28,13 +28,27 @@ def kept_modules(root: Block, book: RuleBook, constructors: ConstructorLog | Non
     >>> kept_modules(program.root, book, log)  # doctest: +SKIP
     {'neck.gsb.0.conv': MatchedProgram(…)}
     """
-    kept = {}
-    for block in _blocks(root):
-        for name in block.unused:
-            program = _called_alone(block, name, book, constructors)
-            if program is not None:
-                kept[f"{block.path}.{name}" if block.path else name] = program
+    kept: dict[str, MatchedProgram] = {}
+    for blocks in _by_class(root).values():
+        for name in dict.fromkeys(name for block in blocks for name in block.unused):
+            kept |= _kept_in_all(blocks, name, book, constructors)
     return kept
+
+
+def _kept_in_all(
+    blocks: list[Block], name: str, book: RuleBook, constructors: ConstructorLog | None
+) -> dict[str, MatchedProgram]:
+    """The child's programs in all instances of a class, or none.
+
+    They share one generated class: it cannot build in `build` what another instance calls, or does not have.
+    """
+    programs: dict[str, MatchedProgram] = {}
+    for block in blocks:
+        program = _called_alone(block, name, book, constructors) if name in block.unused else None
+        if program is None:
+            return {}
+        programs[f"{block.path}.{name}" if block.path else name] = program
+    return programs
 
 
 class _Holder(nn.Module):
@@ -67,6 +81,13 @@ def _called_alone(
 def _example(value: Value) -> torch.Tensor:
     shape = [size if isinstance(size, int) else _DYNAMIC for size in value.shape]
     return torch.zeros(shape, dtype=getattr(torch, value.dtype))
+
+
+def _by_class(root: Block) -> dict[str, list[Block]]:
+    classes: dict[str, list[Block]] = {}
+    for block in _blocks(root):
+        classes.setdefault(block.cls.qualified_name, []).append(block)
+    return classes
 
 
 def _blocks(block: Block) -> Iterator[Block]:

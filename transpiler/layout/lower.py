@@ -34,11 +34,13 @@ from transpiler.layout.sequential import as_sequential
 from transpiler.lift.program import Block, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
     Argument,
+    AttributeValue,
     BlockAttribute,
     Body,
     LayerAttribute,
     Member,
     SequentialAttribute,
+    WeightAttribute,
 )
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedProgram, MatchedStatement
 from transpiler.match.scopes import ModuleNames, operator_scope
@@ -399,9 +401,12 @@ class BlockLowering:
                 continue
             holder = BlockLowering(replace(program.root, path=self.block.path), {})
             given = self.tensor(self.block.arguments[0].values[0])
-            holder.bind([program.inputs[0][1]], [holder.body.argument(given.layout, given.dtype)])
+            argument = holder.body.argument(given.layout, given.dtype)
+            holder.bind([program.inputs[0][1]], [argument])
             holder.run(program.statements)
-            value = holder.body.members[0].value if holder.body.members else _IDENTITY
+            value = _called_as_given(holder, argument, program)
+            if value is None:
+                continue
             member = Member(self.body.free_name(attribute_name(name)), None, name, value, called=False)
             self.body.members.append(member)
             self.plan += [replace(entry, source=prefix + entry.source) for entry in holder.plan]
@@ -409,6 +414,24 @@ class BlockLowering:
 
 
 _IDENTITY = LayerAttribute(Call(Function("keras.layers.Identity")))
+
+
+def _called_as_given(
+    holder: BlockLowering, argument: Held, program: MatchedProgram
+) -> AttributeValue | WeightAttribute | None:
+    """The one layer that the holder calls with its argument as it is; None where it takes more than that.
+
+    `build` builds the layer for the shape that its parent is given: a transpose before it would be lost.
+    """
+    result = holder.tensor(output_values(program.root.output)[0])
+    if not holder.body.members and not holder.body.statements:
+        return _IDENTITY if result == argument else None
+    if len(holder.body.members) != 1 or len(holder.body.statements) != 1:
+        return None
+    match holder.body.statements[0].code:
+        case Call(function=MemberCode(), arguments=(given,)) if given == argument.code:
+            return holder.body.members[0].value
+    return None
 
 
 def _operands_as_read(applied: rule.ModuleRule, operands: dict[str, Any]) -> dict[str, Any]:
