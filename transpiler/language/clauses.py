@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lark import Token, Tree
 
 from transpiler.language.expression_builder import ExpressionBuilder
-from transpiler.language.pieces import dotted, layout, names, pairs, path, pattern, tensor, trees
+from transpiler.language.pieces import dotted, layout, names, pairs, path, pattern, poured, tensor, trees
 from transpiler.language.problems import PlacedError, Problem
 from transpiler.language.syntax import (
     Call,
@@ -162,7 +162,7 @@ def _read_weight(clauses: Clauses, expressions: ExpressionBuilder, tree: Tree[To
     entry = WeightEntry(
         tuple(path(expressions, target) for target in targets.children),
         path(expressions, source),
-        pattern(expressions, strings[0]) if strings else None,
+        poured(expressions, strings[0]) if strings else None,
         pairs(expressions, sizes[0]) if sizes else (),
         expressions.position(tree),
     )

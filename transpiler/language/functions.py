@@ -1,4 +1,4 @@
-"""The fixed functions that expressions may call. `axis` and `axes` depend on the layout: who evaluates gives them."""
+"""The fixed functions that expressions may call. Some depend on the layout: who evaluates gives them."""
 
 from __future__ import annotations
 
@@ -111,5 +111,5 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "round": rounded,
 }
 
-OF_THE_LAYOUT = ("axis", "axes")
+OF_THE_LAYOUT = ("axis", "axes", "equation", "behind")
 """Functions that a rule may call, and that the caller of `evaluate` must give where a rule may use them."""

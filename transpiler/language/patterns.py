@@ -124,7 +124,8 @@ def _axis(token: Token, position: Position) -> tuple[str, ...]:
 
 def _refuse_repetition(axes: list[tuple[str, ...]], tokens: list[Token], position: Position) -> None:
     counts = Counter(letter for axis in axes for letter in axis)
-    repeated = next((letter for letter, count in counts.items() if count > 1), None)
+    # `* i *` is an axis in the middle: the others before it, and the others behind it.
+    repeated = next((letter for letter, count in counts.items() if count > (2 if letter == OTHERS[0] else 1)), None)
     if repeated is not None:
         second = [token for token in tokens if token[0] == repeated][1]
         raise PlacedError(f"'{repeated}' stands twice on one side of the pattern", _inside(position, second))

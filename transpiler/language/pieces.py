@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lark import Token, Tree
 
 from transpiler.language.expression_builder import ExpressionBuilder, Node
@@ -57,11 +59,20 @@ def pairs(expressions: ExpressionBuilder, tree: Tree[Token]) -> tuple[tuple[str,
 
 
 def pattern(expressions: ExpressionBuilder, token: Node) -> Pattern:
-    """A pattern that keeps all letters: of weights, views, inputs and results."""
+    """A pattern that keeps all letters: of views, inputs and results."""
     made = parse_pattern(expressions.string(token), expressions.position(token))
     if OTHERS in made.left or OTHERS in made.right:
         raise PlacedError("'*' belongs to the right side of 'reads' and 'writes'", made.position)
     return _matched(made)
+
+
+def poured(expressions: ExpressionBuilder, token: Node) -> Pattern:
+    """A pattern of `weights`: keeps all letters; `*` stands for the unit axes that go with `*` in `reads`."""
+    made = parse_pattern(expressions.string(token), expressions.position(token))
+    if OTHERS in made.left:
+        raise PlacedError("'*' belongs to the right side, the order in Keras", made.position)
+    _matched(replace(made, right=tuple(axis for axis in made.right if axis != OTHERS)))
+    return made
 
 
 def layout(expressions: ExpressionBuilder, token: Node) -> Pattern:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from transpiler.layout.axes import Axes, Layout, fuse, refine, relabelled
+from transpiler.layout.axes import Axes, Layout, fuse, refine, relabelled, volume
 from transpiler.layout.moves import moves, transposes
 from transpiler.layout.sizes import divide, product, same
 from transpiler.lift.program import Size
@@ -66,7 +66,7 @@ def align(
     for dim in range(rank):
         if dim in one_axis:
             continue
-        factors = _common([layout.dims[dim] for layout in padded if layout.dims[dim]])
+        factors = common_factors([layout.dims[dim] for layout in padded if layout.dims[dim]])
         if factors is None:
             one_axis.add(dim)
             continue
@@ -140,7 +140,7 @@ class _Operand:
         target = tuple(axis for axis in self.target(axes) if axis)
         if not transposes(moves(self.layout, target)):
             return 0
-        return _volume(self.layout)
+        return volume(self.layout)
 
 
 def _take_unit_axis(axes: list[tuple[Key, ...]], key: Key) -> None:
@@ -149,11 +149,6 @@ def _take_unit_axis(axes: list[tuple[Key, ...]], key: Key) -> None:
         axes[axes.index(())] = (key,)
     else:
         axes.append((key,))
-
-
-def _volume(layout: Layout) -> float:
-    atoms = layout.atoms
-    return float(product(size if isinstance(size, int) else 2 for size in (atoms[atom] for atom in layout.order)))
 
 
 def _best_axes(operands: Sequence[_Operand]) -> KeyAxes:
@@ -223,12 +218,12 @@ def _unpadded(layout: Layout, rank: int) -> Layout:
     return Layout(layout.dims[len(layout.dims) - rank :], layout.axes)
 
 
-def _common(factorings: Sequence[tuple[Size, ...]]) -> tuple[Size, ...] | None:
-    """The common refinement of several factorings of one size; None where they cross."""
+def common_factors(factorings: Sequence[tuple[Size, ...]]) -> tuple[Size, ...] | None:
+    """The common refinement of several factorings of one size, units left out; None where they cross."""
     common: tuple[Size, ...] = ()
     for factors in factorings:
-        if not common:
-            common = factors
+        if not common or not factors:
+            common = common or factors
             continue
         left, right, merged = list(common), list(factors), []
         while left and right:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transpiler import code as out
@@ -12,6 +12,7 @@ from transpiler.language import syntax as rule
 from transpiler.language.expressions import Scope, dotted_name, evaluate, walk
 from transpiler.layout import operands as order
 from transpiler.layout.body import BodyBuilder
+from transpiler.layout.contraction import Contraction, Key, is_matmul
 from transpiler.layout.emission import Emitter
 from transpiler.layout.operands import Operand, Ordered
 from transpiler.layout.pouring import permutable_letters
@@ -55,13 +56,27 @@ def _is_layer_call(expr: rule.Expr) -> bool:
     return name.startswith("keras.layers.") or ("." not in name and name[:1].isupper())
 
 
+def contraction(application: Application) -> Contraction | None:
+    """The plan for a rule that calls `equation`, None for other rules and where operands must lie as in torch."""
+    asked = _calls(application.rule.target, {"equation"})
+    if not asked or not order.flat(application.operands):
+        return None
+    text = evaluate(asked[0].arguments[0], application.scope())
+    return order.contracting(application.operands, str(text), len(application.shapes[0]))
+
+
+def contracted(body: BodyBuilder, application: Application, plan: Contraction, axes: Sequence[Key]) -> Ordered:
+    """Bring the operands of a contraction into the order of the plan, for a result with these axes."""
+    return order.contracted(body, application.operands, plan, axes)
+
+
 def ordered(body: BodyBuilder, application: Application) -> Ordered:
     """Bring the operands into the order that the rule asks for."""
     applied = application.rule
     operands, shapes = application.operands, application.shapes
     if applied.pointwise and order.flat(operands):
         return order.pointwise(body, operands, shapes)
-    asked = _axis_calls(applied.target)
+    asked = _calls(applied.target, {"axis", "axes"})
     if asked and order.flat(operands):
         dims = _dims(asked, application, len(order.flat(operands)[0].layout.dims))
         single = any(dotted_name(call.function) == "axis" for call in asked)
@@ -70,10 +85,12 @@ def ordered(body: BodyBuilder, application: Application) -> Ordered:
         return order.by_patterns(
             body, operands, applied.reads, applied.writes, shapes, permutable_letters(applied.weights)
         )
-    return order.as_in_torch(body, operands, shapes)
+    as_torch = order.as_in_torch(body, operands, shapes)
+    return replace(as_torch, functions={"equation": lambda text: text})
 
 
-def _axis_calls(target: rule.Target) -> list[rule.Call]:
+def _calls(target: rule.Target, names: Collection[str]) -> list[rule.Call]:
+    """Calls of these functions in a target."""
     chain = target.chain if isinstance(target, rule.Emit) else ()
     if isinstance(target, rule.Helper):
         chain = (target.call,)
@@ -81,7 +98,7 @@ def _axis_calls(target: rule.Target) -> list[rule.Call]:
         part
         for link in chain
         for part in walk(link)
-        if isinstance(part, rule.Call) and dotted_name(part.function) in {"axis", "axes"}
+        if isinstance(part, rule.Call) and dotted_name(part.function) in names
     ]
 
 
@@ -119,8 +136,16 @@ def expression(body: BodyBuilder, application: Application, operands: Ordered) -
     if isinstance(target, rule.Helper):
         return _named_helper(emitter.call(target.call))
     if isinstance(target, rule.Emit) and len(target.chain) == 1:
-        return emitter.code(target.chain[0])
+        return _plain(emitter.code(target.chain[0]))
     raise InternalError(f"{application.rule.position}: this target cannot be emitted")
+
+
+def _plain(code: out.Code) -> out.Code:
+    """`matmul` where an einsum says no more than that."""
+    match code:
+        case out.Call(out.Function("keras.ops.einsum"), (out.Literal(str(text)), left, right)) if is_matmul(text):
+            return out.Call(out.Function("keras.ops.matmul"), (left, right))
+    return code
 
 
 def _named_helper(call: out.Call) -> out.Call:

@@ -228,3 +228,26 @@ def _merge(layout: Layout, atom: int) -> Layout:
         dims.append(tuple(sizes))
     axes = tuple(tuple(old - (old > atom) for old in axis if old != atom + 1) for axis in layout.axes)
     return Layout(tuple(dims), axes)
+
+
+def volume(layout: Layout) -> float:
+    """How many elements the tensor has, for costs: a dynamic size counts as 2."""
+    atoms = layout.atoms
+    return float(product(size if isinstance(size, int) else 2 for size in (atoms[atom] for atom in layout.order)))
+
+
+def scattered(layout: Layout) -> bool:
+    """Whether some torch dimension has its atoms apart, with those of another dimension between them."""
+    places = {atom: place for place, atom in enumerate(layout.order)}
+    for dim in range(len(layout.dims)):
+        lying = sorted(places[atom] for atom in layout.atoms_of(dim) if atom in places)
+        if lying and lying[-1] - lying[0] != len(lying) - 1:
+            return True
+    return False
+
+
+def together(layout: Layout) -> Axes:
+    """One axis for each dimension, in the order of their first atoms; units and broadcast dimensions have none."""
+    places = {atom: place for place, atom in enumerate(layout.order)}
+    dims = [tuple(atom for atom in layout.atoms_of(dim) if atom in places) for dim in range(len(layout.dims))]
+    return tuple(sorted((dim for dim in dims if dim), key=lambda dim: min(places[atom] for atom in dim)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -13,6 +13,7 @@ from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
 from transpiler.layout.axes import Axes, Layout, standard
+from transpiler.layout.lookahead import Meter
 from transpiler.layout.moves import Broadcast, ExpandDims, Move, Reshape, Squeeze, Transpose, moves
 from transpiler.layout.names import atom_letters, attribute_name, side
 from transpiler.layout.sizes import divide, product, same
@@ -59,16 +60,27 @@ class Line:
 class BodyBuilder:
     """Collects what becomes a `Body`. Values are numbered: arguments first, then results."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, meter: Meter | None = None) -> None:
+        """`meter` counts the transposes of a trial."""
         self.path = path
+        self.meter = meter
         self.statements: list[Statement] = []
         self.members: list[Member] = []
         self.plan: list[PlanEntry] = []
         self.scope: list[Held] = []
         self._count = 0
         self._poured: dict[tuple[int, Axes, tuple[Size, ...]], Held] = {}
+        self._moved: dict[tuple[Ref | MemberCode, Move, tuple[Size, ...]], Held] = {}
         self._taken: set[str] = set()
         self.line = Line(None)
+
+    def fork(self, meter: Meter) -> BodyBuilder:
+        """A copy that can go on apart from this one."""
+        other = BodyBuilder(self.path, meter)
+        other.statements, other.members, other.plan = [*self.statements], [*self.members], [*self.plan]
+        other.scope, other.line, other._count = [*self.scope], self.line, self._count
+        other._poured, other._moved, other._taken = dict(self._poured), dict(self._moved), set(self._taken)
+        return other
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -124,7 +136,14 @@ class BodyBuilder:
 
     def _move(self, held: Held, move: Move) -> Held:
         layout = Layout(held.layout.dims, move.axes)
-        return self.emit(self._move_code(held, move), layout, held.dtype, self._move_comment(held.layout, move))
+        key = (held.code, move, held.layout.atoms)
+        if key not in self._moved:
+            if self.meter and isinstance(move, Transpose):
+                self.meter.count(layout)
+            self._moved[key] = self.emit(
+                self._move_code(held, move), layout, held.dtype, self._move_comment(held.layout, move)
+            )
+        return replace(self._moved[key], layout=layout)
 
     def _move_code(self, held: Held, move: Move) -> Code:
         value = held.code

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from transpiler.language import syntax as rule
 from transpiler.lift.program import Block, BlockArgument, Stored, Value, output_values
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 
@@ -64,3 +65,12 @@ def passed_arguments(block: Block, statements: Sequence[MatchedStatement]) -> li
         *passed,
         *(BlockArgument(f"extra_{place}", (value,), is_list=False) for place, value in enumerate(captured)),
     ]
+
+
+def only_views(statement: MatchedStatement) -> bool:
+    """Whether a module call rewrites dimensions and does nothing else."""
+    match statement:
+        case MatchedBlock():
+            return all(only_views(inner) for inner in statement.statements)
+        case MatchedOp() | MatchedLayer():
+            return isinstance(statement.rule.target, rule.View | rule.Nothing)

@@ -6,8 +6,10 @@ have. Each module call becomes a `Body`; weights are declared in the order in wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -21,17 +23,19 @@ from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
 from transpiler.layout.apply import Application
 from transpiler.layout.apply_view import apply_view
-from transpiler.layout.axes import fuse
+from transpiler.layout.axes import fuse, scattered, together
 from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
-from transpiler.layout.dataflow import passed_arguments
+from transpiler.layout.contraction import Contraction, Key
+from transpiler.layout.dataflow import only_views, passed_arguments, read_values
 from transpiler.layout.emission import Emitter
+from transpiler.layout.lookahead import Exhausted, Meter
 from transpiler.layout.members import attribute_of, member_path, variables_of
 from transpiler.layout.names import attribute_name
 from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
 from transpiler.layout.results import leaf_keys, shown, structure
 from transpiler.layout.sequential import as_sequential
-from transpiler.lift.program import Block, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
+from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
     Argument,
     AttributeValue,
@@ -50,10 +54,14 @@ from transpiler.weights.plan import Dropped, PlanEntry
 class BlockLowering:
     """Lowers one module call: its statements in order, each value's tensor by the value's number."""
 
-    def __init__(self, block: Block, kept: Mapping[str, MatchedProgram]) -> None:
-        """`kept`: for modules that nothing calls but that are kept, by path, a program that calls each once."""
+    def __init__(self, block: Block, kept: Mapping[str, MatchedProgram], meter: Meter | None = None) -> None:
+        """`kept`: for modules that nothing calls but that are kept, by path, a program that calls each once.
+
+        With a meter the lowering is only a trial, of what it would cost.
+        """
         self.block = block
-        self.body = BodyBuilder(block.path)
+        self.meter = meter
+        self.body = BodyBuilder(block.path, meter)
         self.env: dict[int, Tensor] = {}
         self.plan: list[PlanEntry] = []
         self.dropped: list[Dropped] = []
@@ -61,6 +69,7 @@ class BlockLowering:
         self._members: dict[tuple[str, object], MemberCode] = {}
         self._children: dict[str, list[tuple[MemberCode, BlockAttribute | SequentialAttribute]]] = {}
         self._counts: dict[str, int] = {}
+        self._rest: Sequence[MatchedStatement] = ()
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,9 +94,14 @@ class BlockLowering:
         Raises:
             ModelError: with the module path and the torch line.
         """
-        for statement in statements:
+        statements = tuple(statements)
+        for place, statement in enumerate(statements):
+            self._rest = statements[place + 1 :]
+            if self.meter:
+                self.meter.step()
             self.body.line = Line(statement.call.source, statement.call.names)
             try:
+                self._gather_early(statement)
                 self._statement(statement)
             except RulesError:
                 raise
@@ -111,6 +125,56 @@ class BlockLowering:
             case MatchedBlock():
                 self._block(statement)
 
+    # ── looking ahead ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _gather_early(self, statement: MatchedStatement) -> None:
+        """Bring together what torch sees as one dimension, if later statements would have to do so several times."""
+        if self.meter or isinstance(statement, MatchedBlock):
+            return
+        if isinstance(statement, MatchedOp) and isinstance(statement.rule.target, rule.View):
+            return
+        for value in read_values([statement]).values():
+            held = self.env.get(value.id)
+            if not isinstance(held, Held) or not scattered(held.layout):
+                continue
+
+            def gather(lowering: BlockLowering, value: Value = value, held: Held = held) -> None:
+                lowering.env[value.id] = lowering.tidied(held)
+
+            if self._cheapest([_as_it_is, gather], [statement, *self._rest]):
+                gather(self)
+
+    def _cheapest(
+        self, choices: Sequence[Callable[[BlockLowering], None]], statements: Sequence[MatchedStatement]
+    ) -> int:
+        """Which choice makes these statements cost least, the first of equals; within a trial the first one."""
+        if self.meter or len(choices) == 1:
+            return 0
+        costs = [self._cost(choice, statements) for choice in choices]
+        return costs.index(min(costs))
+
+    def _cost(
+        self, choice: Callable[[BlockLowering], None], statements: Sequence[MatchedStatement]
+    ) -> tuple[int, float]:
+        meter = Meter(_HORIZON)
+        trial = BlockLowering(self.block, self.kept, meter)
+        trial.body = self.body.fork(meter)
+        trial.env = dict(self.env)
+        trial._members = dict(self._members)
+        trial._children = {path: list(found) for path, found in self._children.items()}
+        trial._counts = dict(self._counts)
+        with suppress(Exhausted):
+            choice(trial)
+            trial.run(statements)
+            for value in output_values(self.block.output):
+                trial.settled(trial.tensor(value))
+        return meter.cost
+
+    def tidied(self, held: Held) -> Held:
+        """The tensor with each of torch's dimensions in one axis."""
+        layout = fuse(held.layout)
+        return self.body.arrange(held, layout, together(layout))
+
     # ── operators ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _operator(self, statement: MatchedOp) -> None:
@@ -123,16 +187,26 @@ class BlockLowering:
         if isinstance(applied.target, rule.View):
             self.bind(statement.call.results, apply_view(self.body, application, applied.target))
             return
-        ordered = apply.ordered(self.body, application)
-        results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
-        if not layer:
-            code = apply.expression(self.body, application, ordered)
-            self.bind(application.results, self.body.emit_many(code, results))
+        plan = None if layer else apply.contraction(application)
+        if plan is not None:
+            choices = [partial(_contract, application=application, plan=plan, axes=axes) for axes in plan.orders]
+            choices[self._cheapest(choices, self._rest)](self)
             return
+        ordered = apply.ordered(self.body, application)
+        if not layer:
+            self.emit(application, ordered)
+            return
+        results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
         name = statement.call.name.split(".")[1]
         key = tuple(sorted((source, tensor.id) for source, tensor in stored.items()))
         member = self._layer(name, None, application, ordered, stored, key)
         code = Call(member, tuple(ordered.codes.values()))
+        self.bind(application.results, self.body.emit_many(code, results))
+
+    def emit(self, application: Application, ordered: Ordered) -> None:
+        """Emit the rule's expression and bind the call's results to it."""
+        results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
+        code = apply.expression(self.body, application, ordered)
         self.bind(application.results, self.body.emit_many(code, results))
 
     def _split(self, bindings: Mapping[str, Any], without: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -171,11 +245,10 @@ class BlockLowering:
             self.bind(results, apply_view(self.body, application, applied.target))
             return
         ordered = apply.ordered(self.body, application)
-        laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
         if not apply.is_layer(applied.target):
-            code = apply.expression(self.body, application, ordered)
-            self.bind(results, self.body.emit_many(code, laid))
+            self.emit(application, ordered)
             return
+        laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
         stored = self._module_weights(block, applied)
         member = self._layer(*self._place(block.path), application, ordered, stored, block.path)
         self._drop_all(block, applied)
@@ -272,7 +345,7 @@ class BlockLowering:
             if tensor is None:
                 continue
             variables = tuple(f"{member_path(member)}.{variable}" for variable in variables_of(entry.targets, calls))
-            self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of))
+            self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of, ordered.behind))
         return member
 
     def _place(self, path: str) -> tuple[str, str]:
@@ -301,10 +374,22 @@ class BlockLowering:
 
     def _block(self, statement: MatchedBlock) -> None:
         call = statement.call
+        passed = passed_arguments(call.block, statement.statements)
+        outer = [[self.body.hold(self.tensor(value)) for value in argument.values] for argument in passed]
+        if any(scattered(tensor.layout) for tensors in outer for tensor in tensors) and not only_views(statement):
+            outer = [[self._tidy(tensor) for tensor in tensors] for tensors in outer]
+        self._call_block(statement, passed, outer)
+
+    def _tidy(self, tensor: Held) -> Held:
+        """What a class of its own is given: it should not need to know how its caller's dimensions came about."""
+        return self.tidied(tensor) if scattered(tensor.layout) else tensor
+
+    def _call_block(
+        self, statement: MatchedBlock, passed: Sequence[BlockArgument], outer: Sequence[Sequence[Held]]
+    ) -> None:
+        call = statement.call
         block = call.block
-        child = BlockLowering(block, self.kept)
-        passed = passed_arguments(block, statement.statements)
-        outer = [[self._given(value) for value in argument.values] for argument in passed]
+        child = BlockLowering(block, self.kept, self.meter)
         given: list[Argument] = []
         codes: list[Code] = []
         for argument, tensors in zip(passed, outer, strict=True):
@@ -331,9 +416,6 @@ class BlockLowering:
         for inner, result in zip(output_values(call.block.output), output_values(call.results), strict=True):
             view = child.body.hold(child.tensor(inner))
             self.env[result.id] = Held(outer[view.code].code, view.layout, view.dtype)
-
-    def _given(self, value: Value) -> Held:
-        return self.body.hold(self.tensor(value))
 
     def _child_member(self, block: Block, body: Body, child: BlockLowering) -> MemberCode:
         """The member that holds a child; a child called again with the same body is the same member."""
@@ -364,12 +446,12 @@ class BlockLowering:
 
     def finish(self, arguments: tuple[Argument, ...], output: Any) -> tuple[Body, list[Held]]:
         """The body, and its results as the caller finds them."""
-        results = [self._settled(self.tensor(value)) for value in output_values(output)]
+        results = [self.settled(self.tensor(value)) for value in output_values(output)]
         return self.closed(arguments, structure(output, iter(results)), results), results
 
-    def _settled(self, tensor: Tensor) -> Held:
-        """A result as a class should return it: a shuffle within an axis is carried out, not left to the caller."""
-        held = self.body.hold(tensor)
+    def settled(self, tensor: Tensor) -> Held:
+        """A result as a class should return it: a shuffle is carried out, not left to the caller."""
+        held = self._tidy(self.body.hold(tensor))
         layout = fuse(held.layout)
         axes = tuple(tuple(sorted(axis)) for axis in layout.axes)
         return held if axes == layout.axes else self.body.arrange(held, layout, axes)
@@ -411,6 +493,19 @@ class BlockLowering:
             self.body.members.append(member)
             self.plan += [replace(entry, source=prefix + entry.source) for entry in holder.plan]
             self.dropped += [replace(drop, source=prefix + drop.source) for drop in holder.dropped]
+
+
+_HORIZON = 40
+"""How many statements a trial looks ahead."""
+
+
+def _as_it_is(_: BlockLowering) -> None:
+    """The choice to do nothing."""
+
+
+def _contract(lowering: BlockLowering, application: Application, plan: Contraction, axes: Sequence[Key]) -> None:
+    """Emit a contraction whose result has these axes."""
+    lowering.emit(application, apply.contracted(lowering.body, application, plan, axes))
 
 
 _IDENTITY = LayerAttribute(Call(Function("keras.layers.Identity")))

@@ -6,6 +6,7 @@ patterns, or, where it says nothing, as torch has them.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from transpiler.language.syntax import Pattern, Reads
 from transpiler.layout.align import Aligned, align
 from transpiler.layout.axes import Layout, fuse, relabelled, standard
 from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
+from transpiler.layout.contraction import Contraction, Key, contraction, parsed
 from transpiler.layout.orders import Letter, Reading, as_torch, read, write
 from transpiler.layout.sizes import same
 from transpiler.lift.program import Size
@@ -32,6 +34,8 @@ class Ordered:
     results: tuple[Layout, ...]
     functions: Functions = field(default_factory=dict)
     letters: Mapping[str, Letter] = field(default_factory=dict)
+    behind: int = 0
+    """How many axes the second `*` of a pattern stands for."""
 
 
 def flat(operands: Mapping[str, Operand]) -> list[Tensor]:
@@ -79,7 +83,41 @@ def by_patterns(
         for index, shape in enumerate(shapes)
     )
     letters = {name: letter for reading in reversed(readings) for name, letter in reading.letters.items()}
-    return Ordered(_codes(operands, held), results, letters=letters)
+    behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
+    return Ordered(_codes(operands, held), results, _middle_functions(behind), letters, len(behind))
+
+
+def _middle_functions(behind: Sequence[Size]) -> Functions:
+    """`equation` and `behind` for an axis with axes of these sizes behind it."""
+
+    def equation(text: object) -> str:
+        operands, _, result = str(text).partition("->")
+        first, *others = operands.split(",")
+        spare = [letter for letter in string.ascii_lowercase if letter not in str(text)][: len(behind)]
+        letters = "".join(spare)
+        return f"{','.join([first + letters, *others])}->{result}{letters}"
+
+    def shape(size: object) -> object:
+        return (size, *(other if isinstance(other, int) else None for other in behind)) if behind else size
+
+    return {"equation": equation, "behind": shape}
+
+
+def contracting(operands: Mapping[str, Operand], equation: str, rank: int) -> Contraction | None:
+    """How operands meet in an equation over torch's dimensions, the result of this rank; None if it must be as torch
+    has it.
+    """
+    tensors = flat(operands)
+    letters = parsed(equation, [len(tensor.layout.dims) for tensor in tensors], rank)
+    return contraction(letters, [tensor.layout for tensor in tensors], _free(tensors)) if letters else None
+
+
+def contracted(body: BodyBuilder, operands: Mapping[str, Operand], plan: Contraction, order: Sequence[Key]) -> Ordered:
+    """Operands as they lie, the result in the order given; `equation` is what to give `einsum`."""
+    triples = zip(flat(operands), plan.layouts, plan.targets, strict=True)
+    held = [body.arrange(tensor, layout, target) for tensor, layout, target in triples]
+    text = plan.equation(order)
+    return Ordered(_codes(operands, held), (plan.layout(order),), {"equation": lambda _: text})
 
 
 def along_axes(

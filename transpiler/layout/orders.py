@@ -42,6 +42,15 @@ class Reading:
     """Factors of the dimensions that `...` stands for."""
     star: tuple[tuple[tuple[str, int], ...], ...] = ()
     """Axes that `*` stands for, as (letter or `...0`, `...1`, place of the atom in it)."""
+    behind: tuple[tuple[tuple[str, int], ...], ...] = ()
+    """Axes that a second `*` stands for."""
+
+    @property
+    def sizes_behind(self) -> tuple[Size, ...]:
+        """Sizes of the axes that the second `*` stands for: the last ones."""
+        atoms = self.layout.atoms
+        axes = self.axes[len(self.axes) - len(self.behind) :]
+        return tuple(product(atoms[atom] for atom in axis) for axis in axes)
 
 
 def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = ()) -> Reading:
@@ -65,17 +74,16 @@ def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = ()) -> 
         )
     named = {letter: tuple(atoms[letter][place] for place in letters[letter].order) for letter in letters}
     ellipsis = dims.get(ELLIPSIS, ())
-    axes, star = _wanted_axes(layout, pattern, named, ellipsis)
-    return Reading(
-        layout, axes, letters, tuple(tuple(layout.dims[dim]) for dim in ellipsis), _star_keys(layout, dims, star)
-    )
+    axes, stars = _wanted_axes(layout, pattern, named, ellipsis)
+    star, behind = (_star_keys(layout, dims, others) for others in stars)
+    return Reading(layout, axes, letters, tuple(tuple(layout.dims[dim]) for dim in ellipsis), star, behind)
 
 
 def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) -> Layout:
     """The layout of a result: letters that were read stand for the same atoms, others are atoms of their own."""
     dims = _dims_of(pattern.left, len(shape), pattern.text)
     known = {letter: bound for reading in reversed(readings) for letter, bound in reading.letters.items()}
-    starred = next((reading for reading in readings if reading.star or reading.ellipsis), None)
+    starred = next((reading for reading in readings if reading.star or reading.behind or reading.ellipsis), None)
     has_star = any(axis == (STAR,) for axis in pattern.right)
     sizes: list[Size] = []
     atoms: list[list[int]] = [[] for _ in shape]
@@ -103,10 +111,10 @@ def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) 
         else:
             lying[letter] = fresh(dim, _whole(shape[dim]))
     axes: list[tuple[int, ...]] = []
+    stars = iter((starred.star, starred.behind) if starred else ((), ()))
     for axis in pattern.right:
         if axis == (STAR,):
-            assert starred is not None
-            axes += [tuple(lying[name][place] for name, place in group) for group in starred.star]
+            axes += [tuple(lying[name][place] for name, place in group) for group in next(stars)]
         elif axis == (ELLIPSIS,):
             axes += [lying[name] for name in ellipsis]
         else:
@@ -154,33 +162,52 @@ def _as_it_lies(layout: Layout, atoms: tuple[int, ...]) -> tuple[int, ...]:
 
 def _wanted_axes(
     layout: Layout, pattern: Pattern, named: Mapping[str, tuple[int, ...]], ellipsis: Sequence[int]
-) -> tuple[Axes, Axes]:
+) -> tuple[Axes, tuple[Axes, Axes]]:
+    """The axes, and those that the first and the second `*` stand for."""
     axes: list[tuple[int, ...]] = []
-    star: Axes = ()
+    stars: list[Axes] = []
     taken = {atom for axis in pattern.right for atom in _named(axis, named)}
+    front, back = _around(layout, taken) if pattern.right.count((STAR,)) > 1 else (layout.axes, ())
     for index, axis in enumerate(pattern.right):
-        if axis == (STAR,):
-            units = sum(1 for later in pattern.right[index + 1 :] if not _named(later, named))
-            star = _rest(layout, taken, units, _unit_dimensions(layout))
-            axes += star
+        if axis == (STAR,) and stars:
+            stars.append(tuple(others for others in back if others))
+            axes += stars[-1]
+        elif axis == (STAR,):
+            units = sum(1 for later in pattern.right[index + 1 :] if later != (STAR,) and not _named(later, named))
+            stars.append(_rest(front, taken, units, _unit_dimensions(layout)))
+            axes += stars[-1]
         elif axis == (ELLIPSIS,):
             axes += [layout.atoms_of(dim) for dim in ellipsis]
         else:
             axes.append(_named(axis, named))
-    return tuple(axes), star
+    first, second = (*stars, (), ())[:2]
+    return tuple(axes), (first, second)
+
+
+def _around(layout: Layout, taken: Collection[int]) -> tuple[Axes, Axes]:
+    """The axes before and behind the named atoms; if these do not lie side by side, all are before."""
+    order = layout.order
+    places = sorted(place for place, atom in enumerate(order) if atom in taken)
+    if not places or places[-1] - places[0] != len(places) - 1:
+        return layout.axes, ()
+    behind = set(order[places[-1] + 1 :])
+    front = tuple(tuple(atom for atom in axis if atom not in behind) for axis in layout.axes)
+    front = tuple(axis for axis, whole in zip(front, layout.axes, strict=True) if axis or not whole)
+    back = tuple(tuple(atom for atom in axis if atom in behind) for axis in layout.axes)
+    return front, tuple(axis for axis in back if axis)
 
 
 def _named(axis: tuple[str, ...], named: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(atom for letter in axis for atom in named.get(letter, ()))
 
 
-def _rest(layout: Layout, taken: Collection[int], trailing_units: int, units: int) -> Axes:
+def _rest(axes: Axes, taken: Collection[int], trailing_units: int, units: int) -> Axes:
     """Everything but the named atoms, as it lies.
 
     Unit axes stay only where torch has unit dimensions, too, and those that the named side provides are not kept twice.
     """
     rest: list[tuple[int, ...]] = []
-    for axis in layout.axes:
+    for axis in axes:
         group: list[int] = []
         for atom in axis:
             if atom not in taken:

@@ -30,6 +30,7 @@ def poured(
     variables: tuple[str, ...],
     letters: Mapping[str, Letter],
     size_of: Callable[[WeightEntry, str], int | None],
+    behind: int = 0,
 ) -> PlanEntry:
     """One entry of the plan.
 
@@ -39,9 +40,11 @@ def poured(
         variables: where it goes, relative to the body.
         letters: what the letters of `reads` stand for; a permuted one is undone here.
         size_of: the value of a name in the entry's `with`, None if it has none.
+        behind: how many unit axes `*` stands for, one for each axis behind the one that the layer works along.
     """
     rank = len(stored.shape)
     left, right = _pattern(entry.pattern, rank)
+    right = tuple(new for axis in right for new in (((),) * behind if axis == ("*",) else (axis,)))
     sizes = _sizes(left, stored, entry, size_of)
     for letter in sorted({letter for axis in left for letter in axis}):
         bound = letters.get(letter)
