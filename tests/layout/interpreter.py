@@ -23,6 +23,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "keras.ops.concatenate": np.concatenate,
     "keras.ops.stack": np.stack,
     "keras.ops.sum": np.sum,
+    "keras.ops.einsum": np.einsum,
     "keras.ops.shape": np.shape,
     "keras.ops.split": np.split,
     "keras.ops.unstack": lambda x, axis=0: [np.take(x, index, axis) for index in range(x.shape[axis])],

@@ -251,3 +251,9 @@ def together(layout: Layout) -> Axes:
     places = {atom: place for place, atom in enumerate(layout.order)}
     dims = [tuple(atom for atom in layout.atoms_of(dim) if atom in places) for dim in range(len(layout.dims))]
     return tuple(sorted((dim for dim in dims if dim), key=lambda dim: min(places[atom] for atom in dim)))
+
+
+def usual(layout: Layout) -> bool:
+    """Whether the dimensions lie as torch has them, or with the second one, the channels, last."""
+    lying = [layout.dim_of(axis[0]) for axis in together(layout)]
+    return lying == sorted(lying) or lying == [*sorted(dim for dim in lying if dim != 1), 1]

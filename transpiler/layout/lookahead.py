@@ -18,6 +18,8 @@ class Meter:
     left: int
     transposes: int = 0
     moved: float = 0
+    unusual: int = 0
+    """Results in an unusual order, and layers that work along an axis in the middle: allowed, but rather not."""
 
     def step(self) -> None:
         """One more statement.
@@ -35,6 +37,6 @@ class Meter:
         self.moved += volume(layout)
 
     @property
-    def cost(self) -> tuple[int, float]:
-        """Transposes first, elements moved second."""
-        return self.transposes, self.moved
+    def cost(self) -> tuple[int, float, int]:
+        """Transposes first, elements moved second, what is unusual last."""
+        return self.transposes, self.moved, self.unusual

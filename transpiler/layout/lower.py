@@ -23,7 +23,7 @@ from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
 from transpiler.layout.apply import Application
 from transpiler.layout.apply_view import apply_view
-from transpiler.layout.axes import fuse, scattered, together
+from transpiler.layout.axes import fuse, scattered, together, usual
 from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
 from transpiler.layout.contraction import Contraction, Key
 from transpiler.layout.dataflow import only_views, passed_arguments, read_values
@@ -155,7 +155,7 @@ class BlockLowering:
 
     def _cost(
         self, choice: Callable[[BlockLowering], None], statements: Sequence[MatchedStatement]
-    ) -> tuple[int, float]:
+    ) -> tuple[int, float, int]:
         meter = Meter(_HORIZON)
         trial = BlockLowering(self.block, self.kept, meter)
         trial.body = self.body.fork(meter)
@@ -167,7 +167,7 @@ class BlockLowering:
             choice(trial)
             trial.run(statements)
             for value in output_values(self.block.output):
-                trial.settled(trial.tensor(value))
+                meter.unusual += not usual(trial.settled(trial.tensor(value)).layout)
         return meter.cost
 
     def tidied(self, held: Held) -> Held:
@@ -321,6 +321,8 @@ class BlockLowering:
         key: object,
     ) -> MemberCode:
         """Declare the layer of a rule; the same module called again is the same member."""
+        if self.meter and ordered.behind:
+            self.meter.unusual += 1
         calls = apply.constructors(self.body, application, ordered)
         constructor = (
             calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
