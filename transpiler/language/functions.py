@@ -111,5 +111,5 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "round": rounded,
 }
 
-OF_THE_LAYOUT = ("axis", "axes", "equation", "behind")
+OF_THE_LAYOUT = ("axis", "axes", "equation", "behind", "place")
 """Functions that a rule may call, and that the caller of `evaluate` must give where a rule may use them."""

@@ -80,6 +80,9 @@ def ordered(body: BodyBuilder, application: Application) -> Ordered:
     if asked and order.flat(operands):
         dims = _dims(asked, application, len(order.flat(operands)[0].layout.dims))
         single = any(dotted_name(call.function) == "axis" for call in asked)
+        apart = [entry.operand for entry in applied.reads]
+        if apart:
+            return order.indexed(body, operands, apart, dims[0], shapes[0])
         return order.along_axes(body, operands, dims, shapes, single=single)
     if applied.reads or applied.writes:
         return order.by_patterns(

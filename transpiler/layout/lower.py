@@ -218,8 +218,8 @@ class BlockLowering:
                 continue
             if isinstance(value, Value):
                 operands[name] = self.tensor(value)
-            elif isinstance(value, list) and value and all(isinstance(item, Value) for item in value):
-                operands[name] = [self.tensor(item) for item in value]
+            elif isinstance(value, list) and any(isinstance(item, Value) for item in value):
+                operands[name] = [None if item is None else self.tensor(item) for item in value]
             elif isinstance(value, SymbolicSize) or (
                 isinstance(value, list) and any(isinstance(item, SymbolicSize) for item in value)
             ):

@@ -10,7 +10,7 @@ import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transpiler.code import Code
+from transpiler.code import Code, Literal
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern, Reads
@@ -22,7 +22,8 @@ from transpiler.layout.orders import Letter, Reading, as_torch, read, write
 from transpiler.layout.sizes import same
 from transpiler.lift.program import Size
 
-Operand = Tensor | list[Tensor]
+Operand = Tensor | list[Tensor | None]
+"""A tensor, or a list of them; torch's lists of indices have None for a dimension that is taken whole."""
 Functions = Mapping[str, Callable[..., object]]
 
 
@@ -40,7 +41,11 @@ class Ordered:
 
 def flat(operands: Mapping[str, Operand]) -> list[Tensor]:
     """All tensors, lists spread out."""
-    return [tensor for operand in operands.values() for tensor in (operand if isinstance(operand, list) else [operand])]
+    return [tensor for operand in operands.values() for tensor in _each(operand)]
+
+
+def _each(operand: Operand) -> list[Tensor]:
+    return [item for item in (operand if isinstance(operand, list) else [operand]) if item is not None]
 
 
 def pointwise(body: BodyBuilder, operands: Mapping[str, Operand], shapes: Sequence[Sequence[Size]]) -> Ordered:
@@ -71,7 +76,7 @@ def by_patterns(
     readings: list[Reading] = []
     held: list[Held] = []
     for name, operand in operands.items():
-        for tensor in operand if isinstance(operand, list) else [operand]:
+        for tensor in _each(operand):
             if name not in patterns:
                 held.append(body.arrange(tensor, tensor.layout, as_torch(tensor.layout)))
                 continue
@@ -84,7 +89,18 @@ def by_patterns(
     )
     letters = {name: letter for reading in reversed(readings) for name, letter in reading.letters.items()}
     behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
-    return Ordered(_codes(operands, held), results, _middle_functions(behind), letters, len(behind))
+    functions = {**_middle_functions(behind), "place": lambda letter: _place_of(str(letter), readings)}
+    return Ordered(_codes(operands, held), results, functions, letters, len(behind))
+
+
+def _place_of(letter: str, readings: Sequence[Reading]) -> int:
+    """The axis of the operand that holds a letter of its pattern, -1 for the last one."""
+    for reading in readings:
+        atoms = reading.atoms.get(letter)
+        for place, axis in enumerate(reading.axes):
+            if atoms and atoms[0] in axis:
+                return -1 if place == len(reading.axes) - 1 else place
+    raise InternalError(f"no operand has an axis {letter!r}")
 
 
 def _middle_functions(behind: Sequence[Size]) -> Functions:
@@ -145,6 +161,33 @@ def along_axes(
     places = {dim: _key_place(aligned, dim) for dim in dims}
     kept = tuple(_kept(aligned, rank, dims, shape) for shape in shapes)
     return Ordered(_codes(operands, held), kept, _axis_functions(places, len(aligned.axes), rank))
+
+
+def indexed(
+    body: BodyBuilder, operands: Mapping[str, Operand], apart: Collection[str], dim: int, shape: Sequence[Size]
+) -> Ordered:
+    """An operand in any order in which `dim` is an axis, and indices into it, `apart`, as torch has them.
+
+    In the result the dimension gives way to those of the indices, at its place.
+    """
+    others = {name: operand for name, operand in operands.items() if name not in apart}
+    (tensor,) = flat(others)
+    rank = len(tensor.layout.dims)
+    aligned = align([tensor.layout], rank, whole=[dim % rank], free=_free([tensor]))
+    (held,) = _arranged(body, [tensor], aligned)
+    indices = {name: operands[name] for name in operands if name in apart}
+    codes = as_in_torch(body, indices, ()).codes
+    place = _key_place(aligned, dim % rank)
+    old = aligned.result(tensor.layout.shape)
+    count = len(shape) - rank + 1
+    fresh = [[len(old.atoms) + index] if not same(shape[dim % rank + index], 1) else [] for index in range(count)]
+    dims = [list(old.atoms_of(other)) for other in range(rank)]
+    axes = [*old.axes[:place], *fresh, *old.axes[place + 1 :]]
+    sizes = [*old.atoms, *shape[dim % rank : dim % rank + count]]
+    layout = relabelled([*dims[: dim % rank], *fresh, *dims[dim % rank + 1 :]], sizes, axes)
+    given = {**_codes(others, [held]), **codes}
+    codes = {name: given[name] for name in operands}
+    return Ordered(codes, (layout,), _axis_functions({dim % rank: place}, len(aligned.axes), rank))
 
 
 def _key_place(aligned: Aligned, dim: int) -> int:
@@ -283,7 +326,7 @@ def _codes(operands: Mapping[str, Operand], held: Sequence[Held]) -> dict[str, C
     """The arranged tensors under the rule's names again."""
     rest = iter(held)
     return {
-        name: CodeSequence("list", tuple(next(rest).code for _ in operand))
+        name: CodeSequence("list", tuple(Literal(None) if item is None else next(rest).code for item in operand))
         if isinstance(operand, list)
         else next(rest).code
         for name, operand in operands.items()

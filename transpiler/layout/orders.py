@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern
@@ -44,6 +44,8 @@ class Reading:
     """Axes that `*` stands for, as (letter or `...0`, `...1`, place of the atom in it)."""
     behind: tuple[tuple[tuple[str, int], ...], ...] = ()
     """Axes that a second `*` stands for."""
+    atoms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The atoms of each letter in `layout`."""
 
     @property
     def sizes_behind(self) -> tuple[Size, ...]:
@@ -76,7 +78,7 @@ def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = ()) -> 
     ellipsis = dims.get(ELLIPSIS, ())
     axes, stars = _wanted_axes(layout, pattern, named, ellipsis)
     star, behind = (_star_keys(layout, dims, others) for others in stars)
-    return Reading(layout, axes, letters, tuple(tuple(layout.dims[dim]) for dim in ellipsis), star, behind)
+    return Reading(layout, axes, letters, tuple(tuple(layout.dims[dim]) for dim in ellipsis), star, behind, atoms)
 
 
 def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) -> Layout:
