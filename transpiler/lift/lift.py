@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy
@@ -16,10 +17,10 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
-from transpiler.errors import InternalError
+from transpiler.errors import InternalError, ModelError
 from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.folding import Folding
-from transpiler.lift.mutation import functional_operator, mutated_tensor, written_tensor
+from transpiler.lift.mutation import Alias, Family, family, functional, functional_operator, written_tensor
 from transpiler.lift.program import (
     Block,
     BlockArgument,
@@ -33,6 +34,7 @@ from transpiler.lift.program import (
     Value,
 )
 from transpiler.lift.source_names import first_line, targets, torch_class
+from transpiler.lift.views import put_back
 from transpiler.lowered import SourceLine
 
 _NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
@@ -146,8 +148,8 @@ class _Lifter:
 
     def _nodes(self, begin: int, end: int) -> list[Statement]:
         nodes = (self.graph_nodes.get(name) for name in self.trace.nodes[begin:end])
-        statements = (self._node(node) for node in nodes if node is not None and node.op == "call_function")
-        return [statement for statement in statements if statement is not None]
+        calls = (node for node in nodes if node is not None and node.op == "call_function")
+        return [statement for node in calls for statement in self._node(node)]
 
     def _results_of(self, call: ModuleCall, block: Block) -> Any:
         """A module that returned its argument (dropout in eval mode) gets a result of its own, at its place."""
@@ -172,26 +174,81 @@ class _Lifter:
             if self.node_positions.get(user.name, -1) >= position
         )
 
-    def _node(self, node: torch.fx.Node) -> Statement | None:
+    def _node(self, node: torch.fx.Node) -> list[Statement]:
         if not isinstance(node.target, torch._ops.OpOverload):
             self._python_call(node)
-            return None
+            return []
         fake = node.meta.get("val")
         if isinstance(fake, _NUMBERS):
-            return None
+            return []
         self.folding.run(node)
         target = written_tensor(node)
         if target is not None and self.folding.write(target):
-            return None
+            return []
         if self.folding.written(node.name) is not None:
-            return None
+            return []
+        if target is not None:
+            return self._write(node, target)
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
-        written = mutated_tensor(node, self.node_positions)
         results = self._results(node, fake)
-        for name in written:
-            self.values[name.name] = results[0]
         source, names = self._line(_frame(node), len(results))
-        return OpCall(functional_operator(node.target), arguments, results, source, names)
+        return [OpCall(functional_operator(node.target), arguments, results, source, names)]
+
+    def _write(self, node: torch.fx.Node, target: torch.fx.Node) -> list[Statement]:
+        """An in-place operator: its functional form, and what the write means for others that share the memory."""
+        source, names = self._line(_frame(node))
+        statements: list[Statement] = []
+
+        def emit(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], shape: Sequence[Any]) -> Value:
+            result = Value(next(self.numbers), tuple(shape), old.dtype)
+            statements.append(OpCall(operator, dict(arguments), (result,), source, names))
+            return result
+
+        arguments = {name: self._argument(value) for name, value in _bound(node).items()}
+        old = self._argument(target)
+        new = functional(node.target, arguments, old, emit)  # type: ignore[arg-type]
+        now = self.node_positions.get(node.name, -1)
+        memory = family(target, self.node_positions, now)
+        needed = memory.needed(lambda member: any(self.node_positions.get(u.name, now + 1) > now for u in member.users))
+        self._rename(memory, node, new)
+        changed = set(memory.names(node))
+        for step in memory.chain(target, needed):
+            assert step.view is not None
+            assert step.parent is not None
+            try:
+                new = put_back(step.view, self._argument(step.parent), new, emit)
+            except ModelError as error:
+                raise self._placed(error, node) from error
+            self._rename(memory, step.parent, new)
+            changed |= set(memory.names(step.parent))
+        for member in memory.members:
+            stale = member.view is not None and member.node not in changed and member.parent in changed
+            if stale and needed & set(memory.names(member.node)):
+                statements += self._taken_again(member, memory, source)
+                changed |= set(memory.names(member.node))
+        return statements
+
+    def _rename(self, memory: Family, node: torch.fx.Node, value: Value) -> None:
+        for other in memory.names(node):
+            self.values[other.name] = value
+
+    def _taken_again(self, member: Alias, memory: Family, source: SourceLine | None) -> list[Statement]:
+        """A view of what has been written meanwhile."""
+        assert member.view is not None
+        node = member.view.node
+        arguments = {name: self._argument(value) for name, value in _bound(node).items()}
+        fakes = node.meta["val"]
+        several = isinstance(fakes, tuple | list)
+        results = tuple(self._value(fake) for fake in (fakes if several else [fakes]))
+        self._rename(memory, member.node, results[member.view.index or 0])
+        return [OpCall(node.target, arguments, results, source, (None,) * len(results))]  # type: ignore[arg-type]
+
+    def _placed(self, error: ModelError, node: torch.fx.Node) -> ModelError:
+        frame = _frame(node)
+        stack = node.meta.get("nn_module_stack") or {}
+        path = next(reversed([str(entry[0]) for entry in stack.values()]), "") or "the model"
+        where = f"{path} ({frame.shown()})" if frame else path
+        return ModelError([replace(problem, where=where) for problem in error.diagnostics])
 
     def _results(self, node: torch.fx.Node, fake: Any) -> tuple[Value, ...]:
         if isinstance(fake, torch.Tensor):

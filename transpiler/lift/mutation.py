@@ -2,40 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from transpiler.errors import Diagnostic, ModelError
+from transpiler.lift.program import Value
+from transpiler.lift.views import Emit, View, aten, view_of
 
 
-def mutated_tensor(node: torch.fx.Node, positions: Mapping[str, int]) -> tuple[torch.fx.Node, ...]:
-    """The nodes that name the tensor an in-place operator writes to; () for an operator that writes to nothing.
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A node of the graph that shares memory with others."""
 
-    Args:
-        node: the operator's call.
-        positions: of all nodes in the order in which they ran.
+    node: torch.fx.Node
+    view: View | None
+    """How it was taken from `parent`; None for the tensor itself under another name, and for the base."""
+    parent: torch.fx.Node | None
 
-    Raises:
-        ModelError: a view of the same memory, taken before, is read afterwards.
-    """
-    target = written_tensor(node)
-    if target is None:
-        return ()
-    now = positions.get(node.name, -1)
-    names, views = _aliases(target)
-    for view in views:
-        if positions.get(view.name, -1) > now or view is node:
-            continue
-        if any(positions.get(user.name, -1) > now for user in view.users):
-            raise ModelError(
-                Diagnostic(
-                    f"{node.target} writes to a tensor that another view of it ({view.target}) still shows afterwards",
-                    where=_where(node),
-                    hint="write to a copy, or build the result with torch.cat",
-                )
-            )
-    return tuple(names)
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All nodes that share memory with a tensor, the base first and every view behind its parent."""
+
+    members: tuple[Alias, ...]
+
+    def chain(self, target: torch.fx.Node, needed: Collection[torch.fx.Node]) -> list[Alias]:
+        """The steps from the tensor of `target` up to the last one of those that are needed."""
+        of = {member.node: member for member in self.members}
+        steps = []
+        member = of[target]
+        while member.parent is not None:
+            if member.view is not None:
+                steps.append(member)
+            member = of[member.parent]
+        while steps and _tensor(steps[-1].parent or target) not in needed:
+            steps.pop()
+        return steps
+
+    def names(self, node: torch.fx.Node) -> list[torch.fx.Node]:
+        """All nodes that name the same tensor as `node`: in-place operators return the tensor that they wrote to."""
+        tensor = _tensor(node)
+        return [member.node for member in self.members if _tensor(member.node) is tensor]
+
+    def needed(self, later: Callable[[torch.fx.Node], bool]) -> set[torch.fx.Node]:
+        """Tensors that are read later, themselves or through a view that has been taken already."""
+        needed: set[torch.fx.Node] = set()
+        for member in reversed(self.members):
+            if later(member.node) or _tensor(member.node) in needed:
+                needed.add(_tensor(member.node))
+                if member.parent is not None:
+                    needed.add(_tensor(member.parent))
+        return needed
+
+
+def family(target: torch.fx.Node, positions: Mapping[str, int], now: int) -> Family:
+    """What shares memory with `target` at position `now`."""
+    base = target
+    while (parent := written_tensor(base) or _viewed(base)) is not None:
+        base = parent
+    members = [Alias(base, None, None)]
+    for member in members:
+        for user in sorted(member.node.users, key=lambda user: positions.get(user.name, -1)):
+            if positions.get(user.name, -1) > now:
+                continue
+            if written_tensor(user) is member.node:
+                members.append(Alias(user, None, member.node))
+            elif (step := view_of(user)) is not None and step[1] is member.node and not _several(user):
+                members.append(Alias(user, step[0], member.node))
+            elif step is not None and step[1] is member.node:
+                members += [Alias(item, View(user, item.args[1]), member.node) for item in user.users]  # type: ignore[arg-type]
+    return Family(tuple(members))
+
+
+def _several(node: torch.fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), tuple | list)
+
+
+def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:
+    step = view_of(node)
+    return None if step is None else step[1]
+
+
+def _tensor(node: torch.fx.Node) -> torch.fx.Node:
+    """The node that made the tensor that `node` names."""
+    while (parent := written_tensor(node)) is not None:
+        node = parent
+    return node
 
 
 def written_tensor(node: torch.fx.Node) -> torch.fx.Node | None:
@@ -61,45 +115,24 @@ def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverloa
     return overload if isinstance(overload, torch._ops.OpOverload) else operator
 
 
-def _aliases(target: torch.fx.Node) -> tuple[list[torch.fx.Node], list[torch.fx.Node]]:
-    """All nodes that name the tensor itself (the results of in-place operators are the tensor), and its views."""
-    base = target
-    while (parent := written_tensor(base) or _viewed(base)) is not None:
-        base = parent
-    names: list[torch.fx.Node] = []
-    views: list[torch.fx.Node] = []
-    waiting = [(base, _same_tensor(base, target))]
-    while waiting:
-        current, is_target = waiting.pop()
-        (names if is_target else views).append(current)
-        same = [user for user in current.users if written_tensor(user) is current or _viewed(user) is current]
-        waiting += [(user, _same_tensor(user, target)) for user in same]
-    return names, views
+def functional(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], old: Value, emit: Emit) -> Value:
+    """What an in-place operator leaves in its tensor, whose value was `old`."""
+    packet = operator.overloadpacket.__name__
+    if packet == "copy_":
+        return _like(arguments["src"], old, emit)
+    if packet == "zero_":
+        return emit(aten.zeros_like.default, {"self": old}, old.shape)
+    if packet == "fill_" and isinstance(arguments["value"], Value):
+        return _like(arguments["value"], old, emit)
+    if packet == "fill_":
+        return emit(aten.full_like.default, {"self": old, "fill_value": arguments["value"]}, old.shape)
+    return emit(functional_operator(operator), arguments, old.shape)
 
 
-def _same_tensor(node: torch.fx.Node, target: torch.fx.Node) -> bool:
-    return _tensor(node) is _tensor(target)
-
-
-def _tensor(node: torch.fx.Node) -> torch.fx.Node:
-    """The node that made the tensor that `node` names."""
-    while (parent := written_tensor(node)) is not None:
-        node = parent
-    return node
-
-
-def _viewed(node: torch.fx.Node) -> torch.fx.Node | None:
-    """The tensor that `node` is a view of; in-place results are their own tensor under another name."""
-    if getattr(node.target, "__name__", "") == "getitem" and isinstance(node.args[0], torch.fx.Node):
-        return _viewed(node.args[0])
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return None
-    for index, argument in enumerate(node.target._schema.arguments):
-        if argument.alias_info and index < len(node.args) and isinstance(node.args[index], torch.fx.Node):
-            return node.args[index]  # type: ignore[return-value]
-    return None
-
-
-def _where(node: torch.fx.Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    return next(reversed([str(entry[0]) for entry in stack.values()]), "")
+def _like(source: Value, old: Value, emit: Emit) -> Value:
+    """`source` in the shape and type of `old`."""
+    if source.dtype != old.dtype:
+        source = emit(aten.to.dtype, {"self": source, "dtype": getattr(torch, old.dtype)}, source.shape)
+    if tuple(source.shape) != tuple(old.shape):
+        source = emit(aten.expand.default, {"self": source, "size": list(old.shape)}, old.shape)
+    return source
