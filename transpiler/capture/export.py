@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
 import itertools
 import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import FrameType
 from typing import Any, cast
+from unittest import mock
 
 import torch
 from torch import nn
@@ -57,7 +59,7 @@ def capture(
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
-        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton():
+        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton(), _flat():
             exported = torch.export.export(
                 model, args, kwargs, strict=False, dynamic_shapes=_dynamic_shapes(model, args, kwargs, dynamic or {})
             )
@@ -72,7 +74,6 @@ def capture(
         exported=exported,
         calls=calls,
         nodes=recorder.node_names(),
-        paths=recorder.paths,
         constructors=_constructors(model, constructors),
         input_names=_input_names(model, args, kwargs),
     )
@@ -131,7 +132,7 @@ class _Recorder:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.modules = dict(model.named_modules())
         self._stack: list[int] = []
         self._calls: list[dict[str, Any]] = []
         self._nodes: list[torch.fx.Node] = []
@@ -140,20 +141,32 @@ class _Recorder:
     @contextlib.contextmanager
     def hooked(self) -> Iterator[None]:
         handles = []
-        for module in self.model.modules():
-            handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
-            handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
+        for path, module in self.model.named_modules():
+            enter, leave = self._hooks(path)
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+            handles.append(module.register_forward_hook(leave, with_kwargs=True))
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
+    def _hooks(self, path: str) -> tuple[Callable[..., None], Callable[..., None]]:
+        """Plain functions: a model that export copies takes them along, where bound methods would copy the recorder."""
+
+        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._enter(path, module, args, kwargs)
+
+        def leave(_module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any) -> None:
+            self._leave(output)
+
+        return enter, leave
+
     def innermost_path(self) -> str:
         """The module whose forward was under way when tracing stopped."""
         return str(self._calls[self._stack[-1]]["path"]) if self._stack else ""
 
-    def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mode = get_innermost_proxy_mode()
         if mode is None:
             return
@@ -168,8 +181,8 @@ class _Recorder:
             {
                 "index": index,
                 "parent": self._stack[-1] if self._stack else None,
-                "path": self.paths[id(module)],
-                "module": module,
+                "path": path,
+                "module": self.modules[path],
                 "arguments": _bind(module, self._references(args), self._references(kwargs)),
                 "output": None,
                 "source": _caller(),
@@ -179,7 +192,7 @@ class _Recorder:
         )
         self._stack.append(index)
 
-    def _leave(self, _module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any) -> None:
+    def _leave(self, output: Any) -> None:
         if get_innermost_proxy_mode() is None:
             return
         self._see_nodes()
@@ -269,6 +282,16 @@ def _caller() -> SourceFrame | None:
             return SourceFrame(name, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+@contextlib.contextmanager
+def _flat() -> Iterator[None]:
+    """Keep what ran under `autocast` or `no_grad` in the graph itself: export would move it to subgraphs."""
+    with contextlib.ExitStack() as stack:
+        for name in ("replace_autocast_with_hop_pass", "replace_set_grad_with_hop_pass"):
+            module = importlib.import_module(f"torch._export.passes.{name}")
+            stack.enter_context(mock.patch.object(module, name, lambda graph, signature: (graph, signature)))
+        yield
 
 
 @contextlib.contextmanager

@@ -62,8 +62,6 @@ class Trace:
     calls: tuple[ModuleCall, ...]
     nodes: tuple[str, ...]
     """Names of all nodes in the order in which they were traced."""
-    paths: Mapping[int, str]
-    """id(module) to its path."""
     constructors: Mapping[str, Constructor]
     input_names: tuple[str, ...]
     """Names of the tensor inputs as in `forward`'s signature, flattened."""

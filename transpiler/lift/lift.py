@@ -32,9 +32,11 @@ from transpiler.lift.program import (
     Stored,
     SymbolicSize,
     Value,
+    output_values,
 )
+from transpiler.lift.simplify import repeated, same_tensor, unchanged
 from transpiler.lift.source_names import first_line, targets, torch_class
-from transpiler.lift.views import put_back
+from transpiler.lift.views import Emit, put_back
 from transpiler.lowered import SourceLine
 
 _NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
@@ -61,6 +63,10 @@ class _Lifter:
         self.read: set[str] = set()
         self.folding = Folding()
         self.constants: dict[str, Stored] = {}
+        self.origins: dict[int, Value] = {}
+        """What is in eval mode the same tensor as another: the result of a dropout, of a module that does nothing."""
+        self.hidden: set[int] = set()
+        """Values that a module made and did not return."""
         self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
         self.node_positions = {name: position for position, name in enumerate(trace.nodes)}
         self.called = frozenset(call.path for call in trace.calls)
@@ -128,6 +134,9 @@ class _Lifter:
             statements.append(BlockCall(block, self._results_of(child, block), source, names))
             position = child.end
         statements += self._nodes(position, call.end)
+        output = self._tree(call.output)
+        made = {value.id for statement in statements for value in output_values(statement.results)}
+        self.hidden |= made - {value.id for value in output_values(output)}
         unused = tuple(
             name
             for name, _ in call.module.named_children()
@@ -142,7 +151,7 @@ class _Lifter:
             arguments=arguments,
             settings=settings,
             statements=tuple(statements),
-            output=self._tree(call.output),
+            output=output,
             unused=unused,
         )
 
@@ -162,6 +171,7 @@ class _Lifter:
             return output
         result = Value(next(self.numbers), output.shape, output.dtype)
         self.values[name] = result
+        self.origins[result.id] = output
         return result
 
     def _later_reads(self, name: str, position: int) -> int:
@@ -176,8 +186,7 @@ class _Lifter:
 
     def _node(self, node: torch.fx.Node) -> list[Statement]:
         if not isinstance(node.target, torch._ops.OpOverload):
-            self._python_call(node)
-            return []
+            return []  # arithmetic on sizes and assertions leave no trace; `getitem` went with its operator
         fake = node.meta.get("val")
         if isinstance(fake, _NUMBERS):
             return []
@@ -191,21 +200,41 @@ class _Lifter:
             return self._write(node, target)
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         results = self._results(node, fake)
+        operator = functional_operator(node.target)
         source, names = self._line(_frame(node), len(results))
-        return [OpCall(functional_operator(node.target), arguments, results, source, names)]
+        if len(results) == 1:
+            if (origin := same_tensor(operator, arguments, results[0])) is not None:
+                self.origins[results[0].id] = origin
+            stored = unchanged(operator, arguments, results[0])
+            if stored is not None:
+                self.values[node.name] = stored
+                return []
+            statements, emit = self._emitter(results[0].dtype, source, names)
+            simpler = repeated(operator, arguments, results[0], emit)
+            if simpler is not None:
+                self.values[node.name] = simpler
+                return statements
+        return [OpCall(operator, arguments, results, source, names)]
+
+    def _emitter(
+        self, dtype: str, source: SourceLine | None, names: tuple[str | None, ...]
+    ) -> tuple[list[Statement], Emit]:
+        """A list, and a function that adds calls of operators to it; all results have this type."""
+        statements: list[Statement] = []
+
+        def emit(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], shape: Sequence[Any]) -> Value:
+            result = Value(next(self.numbers), tuple(shape), dtype)
+            statements.append(OpCall(operator, dict(arguments), (result,), source, names))
+            return result
+
+        return statements, emit
 
     def _write(self, node: torch.fx.Node, target: torch.fx.Node) -> list[Statement]:
         """An in-place operator: its functional form, and what the write means for others that share the memory."""
         source, names = self._line(_frame(node))
-        statements: list[Statement] = []
-
-        def emit(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], shape: Sequence[Any]) -> Value:
-            result = Value(next(self.numbers), tuple(shape), old.dtype)
-            statements.append(OpCall(operator, dict(arguments), (result,), source, names))
-            return result
-
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         old = self._argument(target)
+        statements, emit = self._emitter(old.dtype, source, names)
         new = functional(node.target, arguments, old, emit)  # type: ignore[arg-type]
         now = self.node_positions.get(node.name, -1)
         memory = family(target, self.node_positions, now)
@@ -257,21 +286,16 @@ class _Lifter:
             return (value,)
         if isinstance(fake, tuple | list):
             results = tuple(self._value(item) for item in fake if isinstance(item, torch.Tensor))
-            self.values[node.name] = results
+            for user in node.users:
+                if getattr(user.target, "__name__", "") == "getitem":
+                    self.values[user.name] = results[user.args[1]]  # type: ignore[index]
+                    self.folding.pick(user, node.name, user.args[1])  # type: ignore[arg-type]
             return results
         return ()
 
-    def _python_call(self, node: torch.fx.Node) -> None:
-        """`getitem` picks a result; arithmetic on sizes and assertions leave no trace."""
-        if getattr(node.target, "__name__", "") == "getitem" and isinstance(node.args[0], torch.fx.Node):
-            whole = self.values.get(node.args[0].name)
-            if isinstance(whole, tuple) and isinstance(node.args[1], int):
-                self.values[node.name] = whole[node.args[1]]
-                self.folding.pick(node, node.args[0].name, node.args[1])
-
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):
-            value = self._constant(argument.name) or self.values.get(argument.name)
+            value = self._constant(argument.name) or self._seen(argument.name)
             if isinstance(value, Stored):
                 self.read.add(value.key)
             if value is None:
@@ -280,6 +304,13 @@ class _Lifter:
         if isinstance(argument, list | tuple):
             return [self._argument(item) for item in argument]
         return argument
+
+    def _seen(self, name: str) -> Any:
+        """The value of a node, as it is known here: what a module did not return goes by the name of its argument."""
+        value = self.values.get(name)
+        while isinstance(value, Value) and value.id in self.hidden and value.id in self.origins:
+            value = self.origins[value.id]
+        return value
 
     def _constant(self, name: str) -> Stored | None:
         """A tensor that no input flows into, if something was written to it."""
@@ -318,7 +349,7 @@ class _Lifter:
 
     def _tree(self, tree: Any) -> Any:
         if isinstance(tree, NodeRef):
-            value = self._constant(tree.name) or self.values.get(tree.name)
+            value = self._constant(tree.name) or self._seen(tree.name)
             if isinstance(value, Stored):
                 self.read.add(value.key)
             return value

@@ -57,7 +57,7 @@ class View:
 
 
 def view_of(node: torch.fx.Node) -> tuple[View, torch.fx.Node] | None:
-    """How `node` was made out of the tensor that it is a view of; an in-place operator's result is the tensor itself."""
+    """How `node` was made out of the tensor that it is a view of; an in-place result is the tensor itself."""
     if getattr(node.target, "__name__", "") == "getitem" and isinstance(node.args[0], torch.fx.Node):
         step = view_of(node.args[0])
         return None if step is None else (View(step[0].node, node.args[1]), step[1])  # type: ignore[arg-type]
@@ -91,23 +91,30 @@ def put_back(view: View, whole: Value, part: Value, emit: Emit) -> Value:
         return _write_range(whole, part, dim % len(whole.shape), view.argument("start"), emit)
     if view.name in _SPLITTING:
         return _write_range(whole, part, dim % len(whole.shape), _offset(view, dim), emit)
-    if view.name in ("transpose", "swapaxes", "swapdims"):
-        names = ("dim0", "dim1") if view.name != "swapaxes" else ("axis0", "axis1")
-        first, second = (view.argument(name) % len(whole.shape) for name in names)
-        order = list(range(len(whole.shape)))
-        order[first], order[second] = order[second], order[first]
-        return _permuted(part, order, emit)
-    if view.name in ("t", "numpy_T"):
-        return _permuted(part, list(reversed(range(len(whole.shape)))), emit)
-    if view.name == "permute":
-        dims = [dim % len(whole.shape) for dim in view.argument("dims")]
-        return _permuted(part, [dims.index(place) for place in range(len(dims))], emit)
+    order = _order(view, len(whole.shape))
+    if order is not None:
+        return _permuted(part, [order.index(place) for place in range(len(order))], emit)
     raise ModelError(
         Diagnostic(
             f"a write through {view.node.target} has no counterpart in Keras",
             hint="write to a copy, or build the result with torch.cat or torch.where",
         )
     )
+
+
+def _order(view: View, rank: int) -> list[int] | None:
+    """The order of dimensions that a permuting view gives."""
+    if view.name == "permute":
+        return [int(dim) % rank for dim in view.argument("dims")]
+    if view.name in ("t", "numpy_T"):
+        return list(reversed(range(rank)))
+    names = {"transpose": ("dim0", "dim1"), "swapaxes": ("axis0", "axis1"), "swapdims": ("dim0", "dim1")}.get(view.name)
+    if names is None:
+        return None
+    first, second = (view.argument(name) % rank for name in names)
+    order = list(range(rank))
+    order[first], order[second] = order[second], order[first]
+    return order
 
 
 def _reshaped(part: Value, shape: Sequence[Any], emit: Emit) -> Value:

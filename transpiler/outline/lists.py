@@ -128,7 +128,7 @@ def likeness(one: Code, other: Code) -> float:
     if one == other:
         return 2.0
     if head(one) == head(other):
-        below = list(zip(children(one), children(other), strict=True))
+        below = list(zip(children(one), children(other), strict=False))
         return 1.0 + sum(likeness(first, second) for first, second in below) / (2 * len(below) or 1)
     first, second = _layers(one), _layers(other)
     return len(first & second) / len(first | second) if first and second else 0.0

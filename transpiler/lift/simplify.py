@@ -1,0 +1,56 @@
+"""Calls that say more simply what they do: what changes nothing, and what only repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from transpiler.lift.program import Size, Stored, SymbolicSize, Value
+from transpiler.lift.views import Emit
+
+aten = torch.ops.aten
+_SAME = tuple(f"aten.{name}" for name in ("alias", "detach", "detach_", "lift_fresh_copy", "contiguous", "clone", "to"))
+_DROPOUTS = ("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout")
+_FILLS = ("aten.zeros", "aten.ones", "aten.full", "aten.new_zeros", "aten.new_ones", "aten.new_full")
+
+
+def same_tensor(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Value | None:
+    """The argument that an operator returns as it is, so that export takes the one's name for the other."""
+    name = str(operator).rsplit(".", 1)[0]
+    source = next(iter(arguments.values()), None)
+    if not isinstance(source, Value):
+        return None
+    if name in _DROPOUTS:
+        return None if arguments.get("train") else source
+    return source if name in _SAME and source.dtype == result.dtype else None
+
+
+def unchanged(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Stored | None:
+    """The stored tensor that an operator returns as it is: `weight.float()` of a float32 weight."""
+    name = str(operator).rsplit(".", 1)[0]
+    source = arguments.get("self")
+    same = name in _SAME and isinstance(source, Stored) and source.dtype == result.dtype
+    return source if same else None
+
+
+def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
+    """`repeat` of dimensions of size 1 and fills of dynamic size, as an `expand`, which costs nothing."""
+    name = str(operator).rsplit(".", 1)[0]
+    if name in ("aten.repeat", "aten.tile") and _repeats_units(arguments["self"], result.shape):
+        return emit(aten.expand.default, {"self": arguments["self"], "size": _sizes(result.shape)}, result.shape)
+    if name in _FILLS and any(not isinstance(size, int) for size in result.shape):
+        shape = [size if isinstance(size, int) else 1 for size in result.shape]
+        filled = emit(operator, {**arguments, "size": shape}, shape)
+        return emit(aten.expand.default, {"self": filled, "size": _sizes(result.shape)}, result.shape)
+    return None
+
+
+def _repeats_units(source: Value, shape: tuple[Size, ...]) -> bool:
+    before = (1,) * (len(shape) - len(source.shape)) + tuple(source.shape)
+    return all(old in (1, new) for old, new in zip(before, shape, strict=True))
+
+
+def _sizes(shape: tuple[Size, ...]) -> list[Any]:
+    return [size if isinstance(size, int) else SymbolicSize(size) for size in shape]
