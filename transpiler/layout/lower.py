@@ -400,6 +400,8 @@ class BlockLowering:
             codes += [item.code for item in held]
             numbers = tuple(item.code.value for item in held if isinstance(item.code, Ref))
             given.append(Argument(argument.name, numbers, argument.is_list, shown(held[0].layout)))
+        if not given:
+            given, codes, outer = self._something_given(child)
         child.run(statement.statements)
         self.dropped += child.dropped
         if not child.body.statements and not child.body.members:
@@ -409,9 +411,16 @@ class BlockLowering:
         member = self._child_member(block, body, child)
         arguments = tuple(
             out.Sequence("list", tuple(tensor.code for tensor in tensors)) if argument.is_list else tensors[0].code
-            for argument, tensors in zip(passed, outer, strict=True)
+            for argument, tensors in zip(given, outer, strict=True)
         )
         self._bind_results(Call(member, arguments), call.results, results)
+
+    def _something_given(self, child: BlockLowering) -> tuple[list[Argument], list[Code], Sequence[Sequence[Held]]]:
+        """Keras calls no layer without a tensor: a module that reads none is given the first one that is here."""
+        tensor = self.body.scope[0]
+        held = child.body.argument(tensor.layout, tensor.dtype)
+        assert isinstance(held.code, Ref)
+        return [Argument("inputs", (held.code.value,), False, shown(held.layout))], [held.code], [[tensor]]
 
     def _adopt_views(self, child: BlockLowering, call: BlockCall, outer: Mapping[Code, Held]) -> None:
         """A module that only views its arguments leaves no code: its results are the caller's own tensors."""

@@ -73,6 +73,8 @@ def by_patterns(
 ) -> Ordered:
     """As `reads` asks of each operand; `writes` says how the results lie."""
     patterns = {entry.operand: entry.pattern for entry in reads}
+    kept = [{letter for axis in pattern.left for letter in axis} for pattern in writes]
+    written = set.intersection(*kept) if kept else set()
     readings: list[Reading] = []
     held: list[Held] = []
     for name, operand in operands.items():
@@ -80,7 +82,7 @@ def by_patterns(
             if name not in patterns:
                 held.append(body.arrange(tensor, tensor.layout, as_torch(tensor.layout)))
                 continue
-            reading = read(tensor.layout, patterns[name], permutable)
+            reading = read(tensor.layout, patterns[name], permutable, written)
             readings.append(reading)
             held.append(body.arrange(tensor, reading.layout, reading.axes))
     results = tuple(

@@ -24,6 +24,8 @@ class Letter:
     sizes: tuple[Size, ...]
     order: tuple[int, ...]
     """Places in `sizes`, as they lie; (0, 1, …) unless the letter was read permuted."""
+    alike: bool = False
+    """Whether the operand is the same all along it and stays so: a batch of one stands for all."""
 
     @property
     def permuted(self) -> bool:
@@ -55,13 +57,14 @@ class Reading:
         return tuple(product(atoms[atom] for atom in axis) for axis in axes)
 
 
-def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = ()) -> Reading:
+def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = (), written: Collection[str] = ()) -> Reading:
     """The axes that `pattern` asks of an operand.
 
     Args:
         layout: of the operand, as it lies.
         pattern: torch's dimensions on the left, the wanted axes on the right.
         permutable: letters whose atoms may lie in any order, because weights can be poured to fit.
+        written: letters of the results; the first axis, the batch, need not be repeated if it is one of them.
     """
     layout = fuse(layout)
     dims = _dims_of(pattern.left, len(layout.dims), pattern.text)
@@ -71,10 +74,16 @@ def read(layout: Layout, pattern: Pattern, permutable: Collection[str] = ()) -> 
         if letter == ELLIPSIS:
             continue
         lying = _as_it_lies(layout, numbers) if letter in permutable else numbers
+        batch = pattern.right[0] == (letter,) and letter in written
         letters[letter] = Letter(
-            tuple(layout.atoms[atom] for atom in numbers), tuple(numbers.index(atom) for atom in lying)
+            tuple(layout.atoms[atom] for atom in numbers),
+            tuple(numbers.index(atom) for atom in lying),
+            alike=batch and bool(numbers) and set(numbers) <= set(layout.broadcast),
         )
-    named = {letter: tuple(atoms[letter][place] for place in letters[letter].order) for letter in letters}
+    named = {
+        letter: () if bound.alike else tuple(atoms[letter][place] for place in bound.order)
+        for letter, bound in letters.items()
+    }
     ellipsis = dims.get(ELLIPSIS, ())
     axes, stars = _wanted_axes(layout, pattern, named, ellipsis)
     star, behind = (_star_keys(layout, dims, others) for others in stars)
@@ -109,7 +118,7 @@ def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) 
         bound = known.get(letter)
         if bound is not None and same(product(bound.sizes), shape[dim]):
             numbers = fresh(dim, bound.sizes)
-            lying[letter] = tuple(numbers[place] for place in bound.order)
+            lying[letter] = () if bound.alike else tuple(numbers[place] for place in bound.order)
         else:
             lying[letter] = fresh(dim, _whole(shape[dim]))
     axes: list[tuple[int, ...]] = []
