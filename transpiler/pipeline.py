@@ -11,6 +11,7 @@ from torch import nn
 
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.export import capture
+from transpiler.capture.trace import Trace
 from transpiler.kept import kept_modules
 from transpiler.language.expressions import Scope, evaluate
 from transpiler.language.syntax import ModelDeclaration, RuleBook
@@ -19,7 +20,7 @@ from transpiler.layout.whole import layout
 from transpiler.lift.lift import lift
 from transpiler.lift.program import Program
 from transpiler.lowered import LoweredProgram, Style
-from transpiler.match.match import match
+from transpiler.match.match import NoRuleError, match
 from transpiler.match.program import MatchedProgram
 
 
@@ -49,8 +50,7 @@ def run_stages(
     """
     declaration = book.model
     style = style_of(declaration)
-    lifted = lift(capture(model, args, kwargs, _dynamic(declaration), constructors))
-    matched = match(lifted, book)
+    lifted, matched = lifted_and_matched(capture(model, args, kwargs, _dynamic(declaration), constructors), book)
     kept = kept_modules(lifted.root, book, constructors) if style.keep_unused else {}
     laid_out = layout(matched, declaration, kept)
     own_files = [text for file, text in book.texts if not file.startswith("packs/")]
@@ -64,6 +64,25 @@ def run_stages(
         model_name=declaration.factory if declaration else lifted.root.cls.qualified_name,
     )
     return Stages(lifted, matched, laid_out, lowered)
+
+
+def lifted_and_matched(trace: Trace, book: RuleBook) -> tuple[Program, MatchedProgram]:
+    """Lift and match; operators without a rule are tried again as PyTorch decomposes them.
+
+    Raises:
+        ModelError: an operator has neither a rule nor a decomposition into operators that have one.
+    """
+    replaced: frozenset[str] = frozenset()
+    first: NoRuleError | None = None
+    while True:
+        program = lift(trace, replaced)
+        try:
+            return program, match(program, book)
+        except NoRuleError as error:
+            first = first or error
+            if error.operators <= replaced:
+                raise first from None  # in the model's own operators, not in those of a decomposition
+            replaced |= error.operators
 
 
 def style_of(declaration: ModelDeclaration | None) -> Style:

@@ -420,7 +420,11 @@ class BlockLowering:
         tensor = self.body.scope[0]
         held = child.body.argument(tensor.layout, tensor.dtype)
         assert isinstance(held.code, Ref)
-        return [Argument("inputs", (held.code.value,), False, shown(held.layout))], [held.code], [[tensor]]
+        return (
+            [Argument("inputs", (held.code.value,), is_list=False, pattern=shown(held.layout))],
+            [held.code],
+            [[tensor]],
+        )
 
     def _adopt_views(self, child: BlockLowering, call: BlockCall, outer: Mapping[Code, Held]) -> None:
         """A module that only views its arguments leaves no code: its results are the caller's own tensors."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern
 from transpiler.layout.axes import Axes, Layout, fuse, relabelled, standard
-from transpiler.layout.sizes import product, same
+from transpiler.layout.sizes import divide, product, same
 from transpiler.lift.program import Size
 
 ELLIPSIS, STAR = "...", "*"
@@ -106,6 +106,7 @@ def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) 
         atoms[dim] += numbers
         return numbers
 
+    grouped = _grouped(pattern, dims, shape, known)
     ellipsis: list[str] = []
     for letter, places in dims.items():
         if letter == ELLIPSIS:
@@ -116,7 +117,12 @@ def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) 
             continue
         (dim,) = places
         bound = known.get(letter)
-        if bound is not None and same(product(bound.sizes), shape[dim]):
+        if dim in grouped:
+            factors = grouped[dim][letter]
+            order = bound.order if bound is not None else range(len(factors))
+            numbers = fresh(dim, factors)
+            lying[letter] = tuple(numbers[place] for place in order)
+        elif bound is not None and same(product(bound.sizes), shape[dim]):
             numbers = fresh(dim, bound.sizes)
             lying[letter] = () if bound.alike else tuple(numbers[place] for place in bound.order)
         else:
@@ -131,6 +137,22 @@ def write(pattern: Pattern, shape: Sequence[Size], readings: Sequence[Reading]) 
         else:
             axes.append(tuple(atom for letter in axis for atom in lying[letter]))
     return relabelled(atoms, sizes, axes)
+
+
+def _grouped(
+    pattern: Pattern, dims: Mapping[str, tuple[int, ...]], shape: Sequence[Size], known: Mapping[str, Letter]
+) -> dict[int, dict[str, tuple[Size, ...]]]:
+    """Sizes of the letters that share a dimension of a result, "(c k)": all but one were read."""
+    found: dict[int, dict[str, tuple[Size, ...]]] = {}
+    for axis in pattern.left:
+        if len(axis) < 2:
+            continue
+        (dim,) = dims[axis[0]]
+        rest = divide(shape[dim], product(product(known[letter].sizes) for letter in axis if letter in known))
+        if rest is None or sum(letter not in known for letter in axis) > 1:
+            raise InternalError(f"the sizes in {pattern.text!r} do not follow from what was read")
+        found[dim] = {letter: known[letter].sizes if letter in known else _whole(rest) for letter in axis}
+    return found
 
 
 def as_torch(layout: Layout) -> Axes:

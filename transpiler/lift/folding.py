@@ -62,6 +62,11 @@ class Folding:
         tensor = self._tensors.get(name)
         return tensor.clone() if self._is_constant(tensor) else None
 
+    def known(self, name: str) -> torch.Tensor | None:
+        """The present value of a tensor that no input flows into, written to or not."""
+        tensor = self._tensors.get(name)
+        return tensor.clone() if isinstance(tensor, torch.Tensor) else None
+
     def _is_constant(self, tensor: object) -> TypeGuard[torch.Tensor]:
         return _has_storage(tensor) and tensor.untyped_storage().data_ptr() in self._written
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,10 @@ from torch.export.graph_signature import InputKind
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
 from transpiler.errors import InternalError, ModelError
 from transpiler.lift.dead import without_dead_calls
+from transpiler.lift.decompose import decomposed
+from transpiler.lift.emission import Emission, is_whole_slice
 from transpiler.lift.folding import Folding
-from transpiler.lift.mutation import Alias, Family, family, functional, functional_operator, written_tensor
+from transpiler.lift.mutation import Alias, Family, base_of, copies_itself, family, functional, functional_operator, written_tensor
 from transpiler.lift.program import (
     Block,
     BlockArgument,
@@ -36,6 +38,8 @@ from transpiler.lift.program import (
 )
 from transpiler.lift.simplify import repeated, same_tensor, unchanged
 from transpiler.lift.source_names import first_line, targets, torch_class
+from transpiler.lift.scatter import Known, scattered
+from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
 from transpiler.lowered import SourceLine
 
@@ -43,18 +47,23 @@ _NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def lift(trace: Trace) -> Program:
+def lift(trace: Trace, without_rule: Collection[str] = ()) -> Program:
     """Turn a trace into a tree of blocks.
+
+    Args:
+        trace: of the model.
+        without_rule: names of operators to replace by PyTorch's own decompositions, where it has any.
 
     Raises:
         ModelError: the model does something that has no functional form here.
     """
-    return _Lifter(trace).program()
+    return _Lifter(trace, without_rule).program()
 
 
 class _Lifter:
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, without_rule: Collection[str]) -> None:
         self.trace = trace
+        self.without_rule = without_rule
         self.numbers = itertools.count()
         self.values: dict[str, Any] = {}
         self.children: dict[int | None, list[ModuleCall]] = {}
@@ -65,6 +74,9 @@ class _Lifter:
         self.constants: dict[str, Stored] = {}
         self.origins: dict[int, Value] = {}
         """What is in eval mode the same tensor as another: the result of a dropout, of a module that does nothing."""
+        self.made: dict[int, OpCall] = {}
+        """How values were made that the graph does not have."""
+        self.state = Writes()
         self.hidden: set[int] = set()
         """Values that a module made and did not return."""
         self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
@@ -75,6 +87,7 @@ class _Lifter:
         inputs = self._placeholders()
         self._sizes()
         root = without_dead_calls(self._block(self.trace.calls[0]))
+        self.state.check(root, self.made.keys())
         tied, dropped = self._unread()
         return Program(root, inputs, dropped, tied)
 
@@ -193,11 +206,20 @@ class _Lifter:
         self.folding.run(node)
         target = written_tensor(node)
         if target is not None and self.folding.write(target):
+            base = base_of(target)
+            self.state.add_folded(node, base, self.values.get(base.name), self._where(node))
             return []
         if self.folding.written(node.name) is not None:
             return []
         if target is not None:
             return self._write(node, target)
+        return self._read_only(node, fake)
+
+    def _read_only(self, node: torch.fx.Node, fake: Any) -> list[Statement]:
+        """An operator that writes to nothing."""
+        assert isinstance(node.target, torch._ops.OpOverload)
+        if str(node.target) in self.without_rule and (graph := decomposed(node)) is not None:
+            return self._replaced(node, graph)
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         results = self._results(node, fake)
         operator = functional_operator(node.target)
@@ -211,33 +233,79 @@ class _Lifter:
                 return []
             statements, emit = self._emitter(results[0].dtype, source, names)
             simpler = repeated(operator, arguments, results[0], emit)
+            if simpler is None:
+                simpler = self._written_anew(node, operator, arguments, emit)
             if simpler is not None:
                 self.values[node.name] = simpler
                 return statements
-        return [OpCall(operator, arguments, results, source, names)]
+        call = OpCall(operator, arguments, results, source, names)
+        if is_whole_slice(call):
+            self.made[results[0].id] = call
+        return [call]
+
+    def _replaced(self, node: torch.fx.Node, graph: torch.fx.Graph) -> list[Statement]:
+        """The statements of an operator's decomposition, in its place."""
+        given = iter(dict.fromkeys(node.all_input_nodes))
+        statements: list[Statement] = []
+        for inner in graph.nodes:
+            inner.name = f"{node.name}.{inner.name}"
+            fake = inner.meta.get("val")
+            if inner.op == "placeholder":
+                self.values[inner.name] = self._argument(next(given))
+            elif inner.op == "get_attr":
+                self.values[inner.name] = self._stored(getattr(graph.owning_module, str(inner.target)), inner.name)
+            elif inner.op == "call_function" and isinstance(fake, _NUMBERS):
+                self.values[inner.name] = number(fake)
+            elif inner.op == "call_function":
+                inner.meta |= {key: node.meta.get(key) for key in ("stack_trace", "nn_module_stack")}
+                statements += self._node(inner)
+            elif inner.op == "output":
+                result = self._argument(inner.args[0])
+                self.values[node.name] = tuple(result) if isinstance(result, list) else result
+                self._pick(node, self.values[node.name])
+        return statements
 
     def _emitter(
         self, dtype: str, source: SourceLine | None, names: tuple[str | None, ...]
     ) -> tuple[list[Statement], Emit]:
         """A list, and a function that adds calls of operators to it; all results have this type."""
-        statements: list[Statement] = []
+        emission = Emission(dtype, source, names, self.numbers, self.made)
+        return emission.statements, emission
 
-        def emit(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], shape: Sequence[Any]) -> Value:
-            result = Value(next(self.numbers), tuple(shape), dtype)
-            statements.append(OpCall(operator, dict(arguments), (result,), source, names))
-            return result
+    def _written_anew(
+        self, node: torch.fx.Node, operator: torch._ops.OpOverload, arguments: Mapping[str, Any], emit: Emit
+    ) -> Value | None:
+        """The result of a functional scatter, in simpler operators."""
+        try:
+            return scattered(operator, arguments, self._known(node), emit)
+        except ModelError as error:
+            raise self._placed(error, node) from error
 
-        return statements, emit
+    def _known(self, node: torch.fx.Node) -> Known:
+        """The tensors among a node's arguments that no input flows into, by their values."""
+
+        def known(value: Value) -> torch.Tensor | None:
+            names = (other.name for other in node.all_input_nodes if same_value(self._argument(other), value))
+            return next((tensor for name in names if (tensor := self.folding.known(name)) is not None), None)
+
+        def same_value(one: Any, other: Value) -> bool:
+            return isinstance(one, Value) and one.id == other.id
+
+        return known
 
     def _write(self, node: torch.fx.Node, target: torch.fx.Node) -> list[Statement]:
         """An in-place operator: its functional form, and what the write means for others that share the memory."""
+        if copies_itself(node):
+            self.values[node.name] = self._argument(target)
+            return []
         source, names = self._line(_frame(node))
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         old = self._argument(target)
         statements, emit = self._emitter(old.dtype, source, names)
-        new = functional(node.target, arguments, old, emit)  # type: ignore[arg-type]
+        new = functional(node.target, arguments, old, self._known(node), emit)  # type: ignore[arg-type]
         now = self.node_positions.get(node.name, -1)
         memory = family(target, self.node_positions, now)
+        self.state.add(memory.base, self.values.get(memory.base.name), self._where(node))
         needed = memory.needed(lambda member: any(self.node_positions.get(u.name, now + 1) > now for u in member.users))
         self._rename(memory, node, new)
         changed = set(memory.names(node))
@@ -270,14 +338,19 @@ class _Lifter:
         several = isinstance(fakes, tuple | list)
         results = tuple(self._value(fake) for fake in (fakes if several else [fakes]))
         self._rename(memory, member.node, results[member.view.index or 0])
-        return [OpCall(node.target, arguments, results, source, (None,) * len(results))]  # type: ignore[arg-type]
+        call = OpCall(node.target, arguments, results, source, (None,) * len(results))  # type: ignore[arg-type]
+        if is_whole_slice(call):
+            self.made[results[0].id] = call
+        return [call]
 
     def _placed(self, error: ModelError, node: torch.fx.Node) -> ModelError:
+        return ModelError([replace(problem, where=self._where(node)) for problem in error.diagnostics])
+
+    def _where(self, node: torch.fx.Node) -> str:
         frame = _frame(node)
         stack = node.meta.get("nn_module_stack") or {}
         path = next(reversed([str(entry[0]) for entry in stack.values()]), "") or "the model"
-        where = f"{path} ({frame.shown()})" if frame else path
-        return ModelError([replace(problem, where=where) for problem in error.diagnostics])
+        return f"{path} ({frame.shown()})" if frame else path
 
     def _results(self, node: torch.fx.Node, fake: Any) -> tuple[Value, ...]:
         if isinstance(fake, torch.Tensor):
@@ -286,12 +359,16 @@ class _Lifter:
             return (value,)
         if isinstance(fake, tuple | list):
             results = tuple(self._value(item) for item in fake if isinstance(item, torch.Tensor))
-            for user in node.users:
-                if getattr(user.target, "__name__", "") == "getitem":
-                    self.values[user.name] = results[user.args[1]]  # type: ignore[index]
-                    self.folding.pick(user, node.name, user.args[1])  # type: ignore[arg-type]
+            self._pick(node, results)
             return results
         return ()
+
+    def _pick(self, node: torch.fx.Node, results: Any) -> None:
+        """Names for the results of an operator that has several."""
+        for user in node.users:
+            if getattr(user.target, "__name__", "") == "getitem":
+                self.values[user.name] = results[user.args[1]]
+                self.folding.pick(user, node.name, user.args[1])  # type: ignore[arg-type]
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, torch.fx.Node):
@@ -320,17 +397,14 @@ class _Lifter:
         known = self.constants.get(name)
         if known is not None and torch.equal(known.tensor, tensor):
             return known
-        stored = Stored(
-            next(self.numbers),
-            tuple(tensor.shape),
-            dtype_name(tensor.dtype),
-            f"constants.{name}" if known is None else f"constants.{name}_{len(self.constants)}",
-            in_state_dict=False,
-            trainable=False,
-            tensor=tensor,
-        )
-        self.constants[name] = stored
+        key = name if known is None else f"{name}_{len(self.constants)}"
+        stored = self.constants[name] = self._stored(tensor, key)
         return stored
+
+    def _stored(self, tensor: torch.Tensor, name: str) -> Stored:
+        """A constant that the state dict does not have."""
+        dtype, shape, key = dtype_name(tensor.dtype), tuple(tensor.shape), f"constants.{name.replace('.', '_')}"
+        return Stored(next(self.numbers), shape, dtype, key, in_state_dict=False, trainable=False, tensor=tensor)
 
     def _arguments(self, call: ModuleCall) -> tuple[tuple[BlockArgument, ...], dict[str, Any]]:
         arguments: list[BlockArgument] = []

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from transpiler.lift.emission import Emission
 from transpiler.lift.program import Value
-from transpiler.lift.views import Emit, View, aten, view_of
+from transpiler.lift.scatter import Known, scattered
+from transpiler.lift.views import View, aten, view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Family:
             steps.pop()
         return steps
 
+    @property
+    def base(self) -> torch.fx.Node:
+        """The tensor that all others are views of."""
+        return self.members[0].node
+
     def names(self, node: torch.fx.Node) -> list[torch.fx.Node]:
         """All nodes that name the same tensor as `node`: in-place operators return the tensor that they wrote to."""
         tensor = _tensor(node)
@@ -59,10 +66,7 @@ class Family:
 
 def family(target: torch.fx.Node, positions: Mapping[str, int], now: int) -> Family:
     """What shares memory with `target` at position `now`."""
-    base = target
-    while (parent := written_tensor(base) or _viewed(base)) is not None:
-        base = parent
-    members = [Alias(base, None, None)]
+    members = [Alias(base_of(target), None, None)]
     for member in members:
         for user in sorted(member.node.users, key=lambda user: positions.get(user.name, -1)):
             if positions.get(user.name, -1) > now:
@@ -74,6 +78,13 @@ def family(target: torch.fx.Node, positions: Mapping[str, int], now: int) -> Fam
             elif step is not None and step[1] is member.node:
                 members += [Alias(item, View(user, item.args[1]), member.node) for item in user.users]  # type: ignore[arg-type]
     return Family(tuple(members))
+
+
+def base_of(node: torch.fx.Node) -> torch.fx.Node:
+    """The tensor that `node` is a view of, directly or not."""
+    while (parent := written_tensor(node) or _viewed(node)) is not None:
+        node = parent
+    return node
 
 
 def _several(node: torch.fx.Node) -> bool:
@@ -115,7 +126,30 @@ def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverloa
     return overload if isinstance(overload, torch._ops.OpOverload) else operator
 
 
-def functional(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], old: Value, emit: Emit) -> Value:
+def copies_itself(node: torch.fx.Node) -> bool:
+    """Whether an operator copies a tensor to where it lies: `x[0] += 1` ends so, after the sum was made in place."""
+    if getattr(node.target, "overloadpacket", None) is not aten.copy_:
+        return False
+    target, source = node.args[:2]
+    return isinstance(target, torch.fx.Node) and isinstance(source, torch.fx.Node) and _place(target) == _place(source)
+
+
+def _place(node: torch.fx.Node) -> tuple[object, ...]:
+    """The memory that a tensor names: its base, and how views were taken from it, innermost last."""
+    steps: list[object] = []
+    while True:
+        node = _tensor(node)
+        step = view_of(node)
+        if step is None:
+            return (node, *reversed(steps))
+        view, node = step
+        given = tuple(argument for argument in view.node.args if argument is not node)
+        steps.append((view.node.target, repr(given), repr(sorted(view.node.kwargs.items())), view.index))
+
+
+def functional(
+    operator: torch._ops.OpOverload, arguments: Mapping[str, Any], old: Value, known: Known, emit: Emission
+) -> Value:
     """What an in-place operator leaves in its tensor, whose value was `old`."""
     packet = operator.overloadpacket.__name__
     if packet == "copy_":
@@ -126,10 +160,12 @@ def functional(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], ol
         return _like(arguments["value"], old, emit)
     if packet == "fill_":
         return emit(aten.full_like.default, {"self": old, "fill_value": arguments["value"]}, old.shape)
-    return emit(functional_operator(operator), arguments, old.shape)
+    plain = functional_operator(operator)
+    simpler = scattered(plain, arguments, known, emit)
+    return emit(plain, arguments, old.shape) if simpler is None else simpler
 
 
-def _like(source: Value, old: Value, emit: Emit) -> Value:
+def _like(source: Value, old: Value, emit: Emission) -> Value:
     """`source` in the shape and type of `old`."""
     if source.dtype != old.dtype:
         source = emit(aten.to.dtype, {"self": source, "dtype": getattr(torch, old.dtype)}, source.shape)

@@ -44,7 +44,30 @@ def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resu
         shape = [size if isinstance(size, int) else 1 for size in result.shape]
         filled = emit(operator, {**arguments, "size": shape}, shape)
         return emit(aten.expand.default, {"self": filled, "size": _sizes(result.shape)}, result.shape)
+    if name == "aten.unfold":
+        return _windows(arguments, result, emit)
     return None
+
+
+def _windows(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
+    """`unfold`, overlapping windows along a dimension, as the slices that they are, stacked."""
+    source, dim = arguments["self"], arguments["dimension"] % len(arguments["self"].shape)
+    count, size, step = result.shape[dim], arguments["size"], arguments["step"]
+    if not isinstance(count, int):
+        return None
+    shape = (*source.shape[:dim], size, *source.shape[dim + 1 :])
+    windows = [
+        emit(aten.slice.Tensor, {"self": source, "dim": dim, "start": first, "end": first + size}, shape)
+        for first in range(0, count * step, step)
+    ]
+    stacked = emit(
+        aten.stack.default,
+        {"tensors": windows, "dim": dim},
+        (*source.shape[:dim], count, size, *source.shape[dim + 1 :]),
+    )
+    rank = len(result.shape)
+    order = [place for place in range(rank) if place != dim + 1] + [dim + 1]
+    return emit(aten.permute.default, {"self": stacked, "dims": order}, result.shape)
 
 
 def _repeats_units(source: Value, shape: tuple[Size, ...]) -> bool:

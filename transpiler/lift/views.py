@@ -6,18 +6,18 @@ put together from the old one and what was written, and views that are read late
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 
 from transpiler.errors import Diagnostic, ModelError
+from transpiler.lift.emission import Emission
 from transpiler.lift.program import Value
 
 aten = torch.ops.aten
-Emit: TypeAlias = Callable[[torch._ops.OpOverload, Mapping[str, Any], Sequence[Any]], Value]
-"""Adds a call of an operator with these arguments by name, and a result of this shape; returns the result."""
+Emit: TypeAlias = Emission
 
 _SAME = ("alias", "detach", "detach_", "lift_fresh", "contiguous", "to")
 _RESHAPING = (
@@ -82,15 +82,18 @@ def put_back(view: View, whole: Value, part: Value, emit: Emit) -> Value:
         return _reshaped(part, whole.shape, emit)
     dim = view.argument("dim", 0)
     if view.name == "select":
-        return _select_back(whole, part, dim, view.argument("index"), emit)
+        return write_element(whole, part, dim, view.argument("index"), emit)
     if view.name == "unbind":
-        return _select_back(whole, part, dim, view.index, emit)
+        return write_element(whole, part, dim, view.index, emit)
     if view.name == "slice":
-        return _slice_back(view, whole, part, dim, emit)
+        return write_slice(whole, part, dim, view.argument("start"), view.argument("step", 1), emit)
     if view.name == "narrow" and isinstance(view.argument("start"), int):
-        return _write_range(whole, part, dim % len(whole.shape), view.argument("start"), emit)
+        return write_slice(whole, part, dim, view.argument("start"), 1, emit)
     if view.name in _SPLITTING:
-        return _write_range(whole, part, dim % len(whole.shape), _offset(view, dim), emit)
+        return write_range(whole, part, dim % len(whole.shape), _offset(view, dim), emit)
+    if view.name == "diagonal":
+        offset, first, second = (view.argument(name, place) for place, name in enumerate(("offset", "dim1", "dim2")))
+        return write_diagonal(whole, part, offset, first, second, emit)
     order = _order(view, len(whole.shape))
     if order is not None:
         return _permuted(part, [order.index(place) for place in range(len(order))], emit)
@@ -118,8 +121,9 @@ def _order(view: View, rank: int) -> list[int] | None:
 
 
 def _reshaped(part: Value, shape: Sequence[Any], emit: Emit) -> Value:
-    if tuple(part.shape) == tuple(shape):
-        return part
+    for earlier in emit.reshaped_from(part):
+        if tuple(earlier.shape) == tuple(shape):
+            return earlier
     return emit(aten.view.default, {"self": part, "size": list(shape)}, shape)
 
 
@@ -127,39 +131,79 @@ def _permuted(part: Value, order: list[int], emit: Emit) -> Value:
     return emit(aten.permute.default, {"self": part, "dims": order}, [part.shape[dim] for dim in order])
 
 
-def _select_back(whole: Value, part: Value, dim: int, index: Any, emit: Emit) -> Value:
+def write_element(whole: Value, part: Value, dim: int, index: Any, emit: Emit) -> Value:
+    """`whole` with `part` as the element `index` of `dim`."""
     dim %= len(whole.shape)
     shape = [*whole.shape[:dim], 1, *whole.shape[dim + 1 :]]
     size = whole.shape[dim]
     if not isinstance(index, int) or (index < 0 and not isinstance(size, int)):
         raise ModelError(Diagnostic("a write to an element whose place is known only when the model runs"))
     start = index + size if index < 0 else index
-    return _write_range(whole, _reshaped(part, shape, emit), dim, int(start), emit)
+    return write_range(whole, _reshaped(part, shape, emit), dim, int(start), emit)
 
 
-def _slice_back(view: View, whole: Value, part: Value, dim: int, emit: Emit) -> Value:
+def write_slice(whole: Value, part: Value, dim: int, start: Any, step: int, emit: Emit) -> Value:
+    """`whole` with `part` as the slice of `dim` from `start` on; `start` as in Python, None and below zero, too."""
     dim %= len(whole.shape)
-    start, step, size = view.argument("start"), view.argument("step", 1), whole.shape[dim]
+    size = whole.shape[dim]
     start = 0 if start is None else start
     if tuple(part.shape) == tuple(whole.shape):
         return part
     if not isinstance(start, int) or (start < 0 and not isinstance(size, int)):
         raise ModelError(Diagnostic("a write to a slice whose bounds are known only when the model runs"))
     first = max(0, int(start + size)) if start < 0 else start
-    if step == 1:
-        return _write_range(whole, part, dim, first, emit)
+    if step == 1 or part.shape[dim] == 1:
+        return write_range(whole, part, dim, first, emit)
     if not isinstance(size, int) or not isinstance(part.shape[dim], int):
         raise ModelError(Diagnostic("a write to every n-th element of a dimension of dynamic size"))
-    return _interleaved(whole, part, dim, range(first, size, step), emit)
+    size = min(size, first + step * part.shape[dim])  # what lies behind the last written element stays
+    changed = _stepped(whole, size, part, dim, first, step, emit)
+    return _joined(whole.shape, [*changed, *_range(whole, dim, size, None, emit)], dim, emit)
 
 
-def _interleaved(whole: Value, part: Value, dim: int, places: range, emit: Emit) -> Value:
-    """Element by element: only stepped slices need it."""
-    pieces = []
-    for place in range(int(whole.shape[dim])):
-        source, index = (part, places.index(place)) if place in places else (whole, place)
-        pieces.append(_range(source, dim, index, index + 1, emit))
-    return emit(aten.cat.default, {"tensors": pieces, "dim": dim}, whole.shape)
+def _stepped(whole: Value, size: int, part: Value, dim: int, start: int, step: int, emit: Emit) -> list[Value]:
+    """The first `size` elements with `part` at every `step`-th place: groups of `step` get a dimension of their own."""
+    begin, column = start // step, start % step
+    groups, rest = size // step - begin, size % step
+    pieces = _range(whole, dim, 0, begin * step, emit)
+    if groups:
+        old = _joined(
+            _resized(whole, dim, groups * step), _range(whole, dim, begin * step, size - rest, emit), dim, emit
+        )
+        grouped = _reshaped(old, [*whole.shape[:dim], groups, step, *whole.shape[dim + 1 :]], emit)
+        new = _joined(_resized(part, dim, groups), _range(part, dim, 0, groups, emit), dim, emit)
+        column_shape = [*part.shape[:dim], groups, 1, *part.shape[dim + 1 :]]
+        written = write_range(grouped, _reshaped(new, column_shape, emit), dim + 1, column, emit)
+        pieces.append(_reshaped(written, old.shape, emit))
+    if column < rest:
+        pieces += _range(whole, dim, size - rest, size - rest + column, emit)
+        pieces += _range(part, dim, groups, groups + 1, emit)
+        pieces += _range(whole, dim, size - rest + column + 1, size, emit)
+    else:
+        pieces += _range(whole, dim, size - rest, size, emit)
+    return pieces
+
+
+def write_diagonal(whole: Value, part: Value, offset: int, dim1: int, dim2: int, emit: Emit) -> Value:
+    """`whole` with `part`, whose last dimension runs along the diagonal, written to a diagonal."""
+    rank = len(whole.shape)
+    row, column = dim1 % rank, dim2 % rank
+    rows, columns, length = whole.shape[row], whole.shape[column], part.shape[-1]
+    if not (isinstance(rows, int) and isinstance(columns, int) and isinstance(length, int)):
+        raise ModelError(Diagnostic("a write to a diagonal of a dimension of dynamic size"))
+    order = [place for place in range(rank) if place not in (row, column)] + [row, column]
+    above = max(0, -offset)
+    padding = [above, rows - above - length]
+    if any(padding):
+        arguments = {"self": part, "pad": padding, "mode": "constant", "value": 0.0}
+        part = emit(aten.pad.default, arguments, [*part.shape[:-1], rows])
+    turned = _permuted(whole, order, emit)
+    mask = torch.zeros(rows, columns, dtype=torch.bool)
+    mask.diagonal(offset).fill_(True)
+    spread = emit(aten.unsqueeze.default, {"self": part, "dim": -1}, [*part.shape, 1])
+    arguments = {"condition": emit.constant(mask, "diagonal"), "self": spread, "other": turned}
+    written = emit(aten.where.self, arguments, turned.shape)
+    return _permuted(written, [order.index(place) for place in range(rank)], emit)
 
 
 def _offset(view: View, dim: int) -> int:
@@ -170,22 +214,49 @@ def _offset(view: View, dim: int) -> int:
     return sum(sizes)
 
 
-def _write_range(whole: Value, part: Value, dim: int, start: int, emit: Emit) -> Value:
+def write_range(whole: Value, part: Value, dim: int, start: int, emit: Emit) -> Value:
     """`whole` with `part` from `start` on."""
     size, length = whole.shape[dim], part.shape[dim]
     if size == length:
         return part
     if not isinstance(length, int):
         raise ModelError(Diagnostic("a write to a slice of dynamic length"))
-    pieces = [_range(whole, dim, 0, start, emit)] if start else []
-    pieces.append(part)
-    if not isinstance(size, int) or start + length < size:
-        pieces.append(_range(whole, dim, start + length, None, emit))
-    return emit(aten.cat.default, {"tensors": pieces, "dim": dim}, whole.shape)
+    before = _range(whole, dim, 0, start, emit)
+    behind = _range(whole, dim, start + length, None, emit)
+    return _joined(whole.shape, [*before, part, *behind], dim, emit)
 
 
-def _range(whole: Value, dim: int, start: int, stop: int | None, emit: Emit) -> Value:
-    end = whole.shape[dim] if stop is None else stop
-    shape = [*whole.shape[:dim], end - start, *whole.shape[dim + 1 :]]
-    arguments = {"self": whole, "dim": dim, "start": start, "end": _END if stop is None else stop}
-    return emit(aten.slice.Tensor, arguments, shape)
+def _joined(shape: Sequence[Any], pieces: list[Value], dim: int, emit: Emit) -> Value:
+    if len(pieces) == 1:
+        return pieces[0]
+    return emit(aten.cat.default, {"tensors": pieces, "dim": dim}, shape)
+
+
+def _resized(value: Value, dim: int, size: Any) -> list[Any]:
+    """The shape of `value` with another size of `dim`."""
+    return [*value.shape[:dim], size, *value.shape[dim + 1 :]]
+
+
+def _range(whole: Value, dim: int, start: int, stop: int | None, emit: Emit) -> list[Value]:
+    """Elements from `start` to `stop` as pieces to join: what an earlier write joined is not cut out again."""
+    pieces = emit.pieces(whole, dim)
+    if not all(isinstance(piece.shape[dim], int) for piece in pieces):
+        return [_cut(whole, dim, start, stop, emit)] if stop is None or start < stop else []
+    found, begin = [], 0
+    for piece in pieces:
+        size = int(piece.shape[dim])
+        first, last = max(start - begin, 0), size if stop is None else min(stop - begin, size)
+        if first < last:
+            found.append(piece if (first, last) == (0, size) else _cut(piece, dim, first, last, emit))
+        begin += size
+    return found
+
+
+def _cut(whole: Value, dim: int, start: int, stop: int | None, emit: Emit) -> Value:
+    size = whole.shape[dim] if stop is None else stop
+    source, begin = emit.window(whole, dim)
+    if stop is None and begin + size != source.shape[dim]:
+        source, begin = whole, 0
+    end = _END if begin + size == source.shape[dim] else begin + size
+    arguments = {"self": source, "dim": dim, "start": begin + start, "end": end}
+    return emit(aten.slice.Tensor, arguments, _resized(whole, dim, size - start))

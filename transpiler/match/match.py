@@ -11,16 +11,24 @@ from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, Matc
 _SHOWN = 20
 
 
+class NoRuleError(ModelError):
+    """Operators that no rule serves; `operators` are their names."""
+
+    def __init__(self, problems: list[Diagnostic], operators: frozenset[str]) -> None:
+        super().__init__(problems)
+        self.operators = operators
+
+
 def match(program: Program, book: RuleBook) -> MatchedProgram:
     """Attach a rule to every call.
 
     Raises:
-        ModelError: operators without a rule, each with its module path, torch line and a rule skeleton to paste.
+        NoRuleError: operators without a rule, each with its module path, torch line and a rule skeleton to paste.
     """
     matcher = _Matcher(RuleIndex(book))
     statements = matcher.statements(program.root)
     if matcher.missing:
-        raise ModelError(_report(matcher.missing))
+        raise NoRuleError(_report(matcher.missing), frozenset(call.name for _, call in matcher.missing))
     return MatchedProgram(program.root, statements, program.inputs, program.dropped, program.tied)
 
 

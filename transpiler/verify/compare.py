@@ -57,7 +57,7 @@ def compare(
     rows: list[Row] = []
     with evaluation(torch_model):
         for case in cases:
-            rows.extend(_rows(call(torch_model, case.inputs), run_keras(keras_model, signature, case), signature, case))
+            rows.extend(_rows(call(torch_model, case.copies()), run_keras(keras_model, signature, case), signature, case))
     return Report(tuple(rows))
 
 

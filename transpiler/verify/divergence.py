@@ -77,7 +77,7 @@ def first_divergence(
     """
     paths = {path: module for path, module in torch_model.named_modules() if path}
     with evaluation(torch_model), _torch_outputs(paths) as reference:
-        call(torch_model, case.inputs)
+        call(torch_model, case.copies())
     with _keras_outputs(_layers(top_layer(keras_model), paths)) as other:
         run_keras(keras_model, signature, case)
     for path, calls in reference.items():

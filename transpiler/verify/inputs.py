@@ -20,6 +20,10 @@ class Case:
     inputs: tuple[torch.Tensor, ...]
     """In the order of the signature, each in torch's order of dimensions."""
 
+    def copies(self) -> tuple[torch.Tensor, ...]:
+        """The inputs for a model that may write to what it is given."""
+        return tuple(tensor.clone() for tensor in self.inputs)
+
 
 def fresh_cases(
     signature: Signature, examples: Sequence[torch.Tensor], batches: Sequence[int] = (1, 3), seed: int = 0

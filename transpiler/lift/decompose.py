@@ -1,0 +1,54 @@
+"""PyTorch's own decomposition of an operator that no rule serves, as a small graph of simpler operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch._decomp import decomposition_table
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+
+
+def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
+    """The graph of an operator's call, its placeholders the nodes that it reads, in order; None if torch has none.
+
+    The call is traced on the fake tensors of the exported graph, so dynamic sizes stay dynamic.
+    """
+    operator = node.target
+    assert isinstance(operator, torch._ops.OpOverload)
+    function = _decomposition(operator)
+    if function is None:
+        return None
+    read = list(dict.fromkeys(node.all_input_nodes))
+    fakes = [other.meta["val"] for other in read]
+    mode = next((fake.fake_mode for fake in fakes if isinstance(fake, FakeTensor)), None)
+    if mode is None:
+        return None
+
+    def call(*given: Any) -> Any:
+        of = dict(zip(read, given, strict=True))
+        args, kwargs = pytree.tree_map(
+            lambda leaf: of[leaf] if isinstance(leaf, torch.fx.Node) else leaf,
+            (node.args, node.kwargs),
+            is_leaf=lambda leaf: isinstance(leaf, torch.fx.Node),
+        )
+        return function(*args, **kwargs)
+
+    try:
+        with mode, torch.no_grad():
+            graph: torch.fx.Graph = make_fx(call)(*fakes).graph
+    except Exception:  # noqa: BLE001  (a decomposition that fails is none)
+        return None
+    calls = [other for other in graph.nodes if other.op == "call_function"]
+    return None if any(other.target is operator for other in calls) else graph
+
+
+def _decomposition(operator: torch._ops.OpOverload) -> Callable[..., Any] | None:
+    table: Mapping[Any, Callable[..., Any]] = decomposition_table
+    if operator in table:
+        return table[operator]
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    return operator.decompose if operator.has_kernel_for_dispatch_key(composite) else None
