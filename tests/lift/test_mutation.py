@@ -91,6 +91,26 @@ def write_step(kind: str, target: int, other: int) -> Step:
                     x.copy_(y.reshape(y.shape[0], -1).sum(1).reshape(-1, *[1] * (x.dim() - 1)))
             case "masked":
                 x.masked_fill_(x > 2, -1.0)
+            case "mask":
+                x[x < 1] = 0.5
+            case "static_mask" if x.dim() > 1:
+                x[:, torch.arange(x.shape[1]) % 2 == other % 2] = 4.0
+            case "static_mask_values" if x.dim() > 1:
+                mask = torch.arange(x.shape[1]) % 3 != other % 3
+                x[:, mask] = x[:, mask] * 2
+            case "places" if x.dim() > 1:
+                places = [other % x.shape[1], (other + 1) % x.shape[1]][: x.shape[1]]
+                x[:, places] = x[:, places].flip(1) - 1
+            case "place_added" if x.dim() > 1:
+                x.index_add_(1, torch.tensor([other % x.shape[1]]), x[:, :1] * 3)
+            case "two_places" if x.dim() > 2:
+                x[:, [0, -1], [-1, 0]] = x[:, 0, 0].unsqueeze(1).clone()
+            case "stepped_zero" if x.dim() > 1:
+                x[:, other % x.shape[1] :: 3] = 0
+            case "augmented" if x.dim() > 1:
+                x[..., 0] += 1
+            case "diagonal" if x.dim() > 2:
+                x.diagonal(other % 2, 1, 2).mul_(-2)
             case "relu":
                 torch.relu_(x)
 
@@ -106,7 +126,12 @@ VIEWS = st.builds(
     *[st.integers(0, 50)] * 3,
 )
 WRITES = st.builds(
-    write_step, st.sampled_from(["add", "mul", "zero", "fill", "copy", "masked", "relu"]), *[st.integers(0, 50)] * 2
+    write_step,
+    st.sampled_from(
+        ["add", "mul", "zero", "fill", "copy", "masked", "relu", "mask", "static_mask", "static_mask_values", "places"]
+        + ["place_added", "two_places", "stepped_zero", "augmented", "diagonal"]
+    ),
+    *[st.integers(0, 50)] * 2
 )
 
 
@@ -141,6 +166,121 @@ def test_a_plain_case_is_a_rename() -> None:
 def test_what_cannot_be_written_back_is_named_with_its_line() -> None:
     with pytest.raises(ModelError, match=r"test_mutation.py:\d+\): a write through aten.expand.default"):
         lift(capture(Expanded(), (torch.randn(2, 3, 4),)))
+
+
+class Written(nn.Module):
+    """A module that calls a function, with a buffer for it to write to."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], persistent: bool = True) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("kept", torch.zeros(1, 4), persistent=persistent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert isinstance(self.kept, Tensor)
+        return self.function(x, self.kept)
+
+
+def names(function: Callable[[Tensor, Tensor], Tensor]) -> list[str]:
+    """The operators that a function becomes; they compute what it computes."""
+    model, x = Written(function), torch.randn(2, 4)
+    program = lift(capture(model, (x,)))
+    torch.testing.assert_close(run(program, x)[0], model(x.clone()), rtol=0, atol=0)
+    return [call.name for call in operators(program.root)]
+
+
+def filled(x: Tensor, _: Tensor) -> Tensor:
+    y = x.new_zeros(x.shape[0], 6)
+    y[:, :4] = x
+    y[:, 4:] = x[:, :2] * 2
+    return y
+
+
+def interleaved(x: Tensor, _: Tensor) -> Tensor:
+    y = x.new_zeros(x.shape[0], 8)
+    y[:, ::2] = x
+    y[:, 1::2] = x * 2
+    return y
+
+
+def augmented(x: Tensor, _: Tensor) -> Tensor:
+    x = x * 2
+    x[:, 0] += 1
+    return x
+
+
+@pytest.mark.parametrize("function", [filled, interleaved, augmented])
+def test_writes_that_fit_together_are_one_join(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    found = names(function)
+    assert found.count("aten.cat.default") == 1
+    assert "aten.new_zeros.default" not in found
+
+
+def placed(x: Tensor, _: Tensor) -> Tensor:
+    x = x * 2
+    x[:, [3, 0]] = x[:, :2].clone()
+    return x
+
+
+def masked(x: Tensor, _: Tensor) -> Tensor:
+    x = x * 2
+    x[:, [True, False, False, True]] = 0.0
+    return x
+
+
+def test_places_that_are_known_are_gathered_or_chosen() -> None:
+    assert names(placed)[-2:] == ["aten.cat.default", "aten.index_select.default"]
+    assert names(masked)[-1] == "aten.where.self"
+
+
+def counting(x: Tensor, kept: Tensor) -> Tensor:
+    kept += 1
+    return x * kept
+
+
+def read_before(x: Tensor, kept: Tensor) -> Tensor:
+    y = x + kept
+    kept.copy_(x[:1])
+    return y
+
+
+def written_twice(x: Tensor, kept: Tensor) -> Tensor:
+    kept[:, :1] = 2.0
+    kept[:, 1:] += x[:1, 1:]
+    return x * kept
+
+
+@pytest.mark.parametrize("function", [counting, read_before, written_twice])
+def test_a_buffer_that_carries_state_is_named(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    with pytest.raises(ModelError, match=r"test_mutation.py:\d+\): buffer kept carries state"):
+        lift(capture(Written(function), (torch.randn(2, 4),)))
+
+
+def test_a_buffer_outside_the_state_dict_that_carries_state_is_named() -> None:
+    with pytest.raises(ModelError, match="buffer kept carries state"):
+        lift(capture(Written(counting, persistent=False), (torch.randn(2, 4),)))
+
+
+def scratch(x: Tensor, kept: Tensor) -> Tensor:
+    kept.copy_(x[:1])
+    return x + kept
+
+
+def partly(x: Tensor, kept: Tensor) -> Tensor:
+    kept[:, 1:3] = x[:1, 1:3]
+    return x + kept
+
+
+def unread(x: Tensor, kept: Tensor) -> Tensor:
+    kept += 1
+    return x * 2
+
+
+@pytest.mark.parametrize("function", [scratch, partly, unread])
+def test_a_buffer_whose_old_content_reaches_no_result_is_no_state(
+    function: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    names(function)
 
 
 def operators(block: Block) -> list[OpCall]:
