@@ -34,8 +34,8 @@ format: $(READY) ## Let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-zoo: $(READY) ## Real networks: parity, saving, transposes; minutes
-	$(BIN)/python -m pytest -m zoo
+zoo: $(READY) ## torchvision and timm, model by model, into docs/zoo.md; over an hour
+	$(BIN)/python -m pip install --quiet --editable '.[test,zoo]'
 	$(BIN)/python -m scripts.zoo
 
 bench: $(READY) ## Speed, as ratios within one run

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.layout.interpreter import Array, physical, run, value_of
-from transpiler.code import Call, Function, Literal, Sequence
+from transpiler.code import Call, Function, Literal
 from transpiler.layout import operands, views
 from transpiler.layout.axes import ordered
 from transpiler.layout.body import BodyBuilder, Tensor

@@ -7,139 +7,21 @@ from collections.abc import Callable
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.lift.running import run
+from tests.lift.steps import STEPS, Step, Steps
 from transpiler.capture.export import capture
 from transpiler.errors import ModelError
 from transpiler.lift.lift import lift
 from transpiler.lift.program import Block, OpCall
 
-Step = Callable[[list[Tensor]], None]
-
-
-class Steps(nn.Module):
-    """A list of tensors, views of one another or not, that steps add to and write to."""
-
-    def __init__(self, steps: list[Step]) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        tensors = [x + 1]
-        for step in self.steps:
-            step(tensors)
-        return tuple(tensor + 0 for tensor in tensors)
-
-
-def view_step(kind: str, source: int, a: int, b: int) -> Step:
-    """A view of one of the tensors. Dimension 0 is the batch: it stays in front."""
-
-    def step(tensors: list[Tensor]) -> None:
-        x = tensors[source % len(tensors)]
-        if x.dim() < 2:
-            return
-        dim = 1 + a % (x.dim() - 1)
-        size = x.shape[dim]
-        match kind:
-            case "select":
-                tensors.append(x.select(dim, b % size))
-            case "select_last":
-                tensors.append(x.select(dim, -1))
-            case "slice":
-                tensors.append(x.narrow(dim, b % size, 1 + (b // 7) % (size - b % size)))
-            case "stepped":
-                tensors.append(x[(slice(None),) * dim + (slice(b % size, None, 2),)])
-            case "transpose":
-                tensors.append(x.transpose(dim, 1 + b % (x.dim() - 1)))
-            case "permute":
-                tensors.append(x.permute(0, *reversed(range(1, x.dim()))))
-            case "unsqueeze":
-                tensors.append(x.unsqueeze(dim))
-            case "chunk":
-                tensors.append(x.chunk(2, dim)[b % len(x.chunk(2, dim))])
-            case "unbind":
-                tensors.append(x.unbind(dim)[b % size])
-            case "view":
-                if x.is_contiguous():
-                    tensors.append(x.view(x.shape[0], -1))
-            case "copy":
-                tensors.append(x.clone())
-
-    return step
-
-
-def write_step(kind: str, target: int, other: int) -> Step:
-    """An in-place write to one of the tensors."""
-
-    def step(tensors: list[Tensor]) -> None:
-        x, y = tensors[target % len(tensors)], tensors[other % len(tensors)]
-        match kind:
-            case "add":
-                x.add_(3)
-            case "mul":
-                x.mul_(x)
-            case "zero":
-                x.zero_()
-            case "fill":
-                x.fill_(2.5)
-            case "copy":
-                if y.shape[1:] == x.shape[1:]:
-                    x.copy_(y.clone())
-                else:
-                    x.copy_(y.reshape(y.shape[0], -1).sum(1).reshape(-1, *[1] * (x.dim() - 1)))
-            case "masked":
-                x.masked_fill_(x > 2, -1.0)
-            case "mask":
-                x[x < 1] = 0.5
-            case "static_mask" if x.dim() > 1:
-                x[:, torch.arange(x.shape[1]) % 2 == other % 2] = 4.0
-            case "static_mask_values" if x.dim() > 1:
-                mask = torch.arange(x.shape[1]) % 3 != other % 3
-                x[:, mask] = x[:, mask] * 2
-            case "places" if x.dim() > 1:
-                places = [other % x.shape[1], (other + 1) % x.shape[1]][: x.shape[1]]
-                x[:, places] = x[:, places].flip(1) - 1
-            case "place_added" if x.dim() > 1:
-                x.index_add_(1, torch.tensor([other % x.shape[1]]), x[:, :1] * 3)
-            case "two_places" if x.dim() > 2:
-                x[:, [0, -1], [-1, 0]] = x[:, 0, 0].unsqueeze(1).clone()
-            case "stepped_zero" if x.dim() > 1:
-                x[:, other % x.shape[1] :: 3] = 0
-            case "augmented" if x.dim() > 1:
-                x[..., 0] += 1
-            case "diagonal" if x.dim() > 2:
-                x.diagonal(other % 2, 1, 2).mul_(-2)
-            case "relu":
-                torch.relu_(x)
-
-    return step
-
-
-VIEWS = st.builds(
-    view_step,
-    st.sampled_from(
-        ["select", "select_last", "slice", "stepped", "transpose", "permute", "unsqueeze", "chunk", "unbind", "view"]
-        + ["copy"]
-    ),
-    *[st.integers(0, 50)] * 3,
-)
-WRITES = st.builds(
-    write_step,
-    st.sampled_from(
-        ["add", "mul", "zero", "fill", "copy", "masked", "relu", "mask", "static_mask", "static_mask_values", "places"]
-        + ["place_added", "two_places", "stepped_zero", "augmented", "diagonal"]
-    ),
-    *[st.integers(0, 50)] * 2
-)
-
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.one_of(VIEWS, WRITES), min_size=2, max_size=9))
+@given(STEPS)
 def test_any_aliasing_gives_what_eager_mode_gives(steps: list[Step]) -> None:
     model = Steps(steps)
-    x = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5) / 10 - 5
+    x = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).reshape(2, 3, 4, 5) / 10 - 5
     expected = model(x.clone())
     found = run(lift(capture(model, (x,))), x)
     for one, other in zip(expected, found, strict=True):
@@ -160,7 +42,11 @@ class Expanded(nn.Module):
 
 def test_a_plain_case_is_a_rename() -> None:
     program = lift(capture(Relu(), (torch.randn(2, 3),)))
-    assert [call.name for call in operators(program.root)] == ["aten.mul.Tensor", "aten.relu.default", "aten.add.Tensor"]
+    assert [call.name for call in operators(program.root)] == [
+        "aten.mul.Tensor",
+        "aten.relu.default",
+        "aten.add.Tensor",
+    ]
 
 
 def test_what_cannot_be_written_back_is_named_with_its_line() -> None:

@@ -318,6 +318,8 @@ def pieces(body: BodyBuilder, tensor: Tensor, dim: int, sizes: Sequence[Size]) -
     parts: Code
     if all(same(size, sizes[0]) for size in sizes):
         parts = Literal(len(sizes))
+    elif not all(isinstance(size, int) for size in sizes):
+        return _dynamic_pieces(body, held, place, sizes, layouts)
     else:
         ends, total = [], 0
         for size in sizes[:-1]:
@@ -328,6 +330,21 @@ def pieces(body: BodyBuilder, tensor: Tensor, dim: int, sizes: Sequence[Size]) -
     axis = -1 if place == len(held.layout.axes) - 1 else place
     code = Call(Function("keras.ops.split"), (held.code, parts), (("axis", Literal(axis)),))
     return body.emit_many(code, [(part, held.dtype) for part in layouts])
+
+
+def _dynamic_pieces(
+    body: BodyBuilder, held: Held, place: int, sizes: Sequence[Size], layouts: Sequence[Layout]
+) -> tuple[Tensor, ...]:
+    """Pieces whose ends are known only when the model runs, as slices: `ops.split` wants numbers."""
+    found: list[Tensor] = []
+    start: Code | None = None
+    total: Size = 0
+    for number, (size, layout) in enumerate(zip(sizes, layouts, strict=True)):
+        total = total + size
+        stop = None if number == len(sizes) - 1 else body.size_code(total)
+        found.append(body.emit(_indexed(held, place, Slice(start, stop)), layout, held.dtype))
+        start = stop
+    return tuple(found)
 
 
 def _splittable(body: BodyBuilder, tensor: Tensor, dim: int) -> tuple[Held, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from transpiler import code as out
@@ -53,12 +53,24 @@ def layout(
     entries = _unique(lowering.plan)
     poured = {entry.source for entry in entries}
     known = {drop.source for drop in lowering.dropped}
-    called = {key for key, _ in program.tied} | poured
+    called = {key for pair in program.tied for key in pair} | poured
     dropped = [drop for drop in lowering.dropped if drop.source not in called]
     keys = (key for key in program.root.module.state_dict() if key not in called and key not in known)
     dropped += [Dropped(key, "no output depends on it") for key in keys]
-    tied = tuple(Tied(key, source) for key, source in program.tied if source in poured and key not in poured)
-    return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), tied)
+    return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), _tied(program, poured))
+
+
+def _tied(program: MatchedProgram, poured: Collection[str]) -> tuple[Tied, ...]:
+    """For every tensor under several names the one that is poured, and the others."""
+    groups: dict[str, list[str]] = {}
+    for key, source in program.tied:
+        groups.setdefault(source, [source]).append(key)
+    found = []
+    for names in groups.values():
+        owner = next((name for name in names if name in poured), None)
+        if owner is not None:
+            found += [Tied(name, owner) for name in names if name not in poured]
+    return tuple(found)
 
 
 def _order(value: Value, pattern: Pattern | None) -> tuple[int, ...]:

@@ -64,7 +64,9 @@ class Emission:
         """A tensor that the model does not store, under a name that says what it is for."""
         number = next(self._numbers)
         dtype = str(tensor.dtype).removeprefix("torch.")
-        return Stored(number, tuple(tensor.shape), dtype, f"{name}_{number}", False, False, tensor)
+        return Stored(
+            number, tuple(tensor.shape), dtype, f"{name}_{number}", in_state_dict=False, trainable=False, tensor=tensor
+        )
 
     def pieces(self, value: Value, dim: int) -> tuple[Value, ...]:
         """What was joined along `dim` to make `value`; the value itself if it was not made so here."""
@@ -79,7 +81,7 @@ class Emission:
     def reshaped_from(self, value: Value) -> Iterator[Value]:
         """The value, and those that were reshaped here to make it, nearest first."""
         yield value
-        while (call := self._made.get(value.id)) is not None and call.operator is aten.view.default:
+        while (call := self._made.get(value.id)) is not None and call.operator is aten.reshape.default:
             value = call.arguments["self"]
             yield value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,16 @@ from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
 from transpiler.lift.folding import Folding
-from transpiler.lift.mutation import Alias, Family, base_of, copies_itself, family, functional, functional_operator, written_tensor
+from transpiler.lift.mutation import (
+    Alias,
+    Family,
+    base_of,
+    copies_itself,
+    family,
+    functional,
+    functional_operator,
+    written_tensor,
+)
 from transpiler.lift.program import (
     Block,
     BlockArgument,
@@ -36,9 +45,9 @@ from transpiler.lift.program import (
     Value,
     output_values,
 )
+from transpiler.lift.scatter import Known, scattered
 from transpiler.lift.simplify import repeated, same_tensor, unchanged
 from transpiler.lift.source_names import first_line, targets, torch_class
-from transpiler.lift.scatter import Known, scattered
 from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
 from transpiler.lowered import SourceLine
@@ -337,6 +346,10 @@ class _Lifter:
         fakes = node.meta["val"]
         several = isinstance(fakes, tuple | list)
         results = tuple(self._value(fake) for fake in (fakes if several else [fakes]))
+        statements, emit = self._emitter(results[0].dtype, source, (None,))
+        if (simpler := self._written_anew(node, node.target, arguments, emit)) is not None:  # type: ignore[arg-type]
+            self._rename(memory, member.node, simpler)
+            return statements
         self._rename(memory, member.node, results[member.view.index or 0])
         call = OpCall(node.target, arguments, results, source, (None,) * len(results))  # type: ignore[arg-type]
         if is_whole_slice(call):

@@ -40,7 +40,12 @@ class Writes:
         Raises:
             ModelError: it depends on what was there, and a result depends on it.
         """
-        if isinstance(value, Stored) and base.op == "placeholder" and _reads_what_it_writes(node) and _reaches_output(base):
+        if (
+            isinstance(value, Stored)
+            and base.op == "placeholder"
+            and _reads_what_it_writes(node)
+            and _reaches_output(base)
+        ):
             raise ModelError(_carried(value.key, where))
 
     def check(self, root: Block, cuts: Collection[int]) -> None:

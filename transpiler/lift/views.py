@@ -124,7 +124,7 @@ def _reshaped(part: Value, shape: Sequence[Any], emit: Emit) -> Value:
     for earlier in emit.reshaped_from(part):
         if tuple(earlier.shape) == tuple(shape):
             return earlier
-    return emit(aten.view.default, {"self": part, "size": list(shape)}, shape)
+    return emit(aten.reshape.default, {"self": part, "shape": list(shape)}, shape)
 
 
 def _permuted(part: Value, order: list[int], emit: Emit) -> Value:
@@ -199,7 +199,7 @@ def write_diagonal(whole: Value, part: Value, offset: int, dim1: int, dim2: int,
         part = emit(aten.pad.default, arguments, [*part.shape[:-1], rows])
     turned = _permuted(whole, order, emit)
     mask = torch.zeros(rows, columns, dtype=torch.bool)
-    mask.diagonal(offset).fill_(True)
+    mask.diagonal(offset).logical_not_()
     spread = emit(aten.unsqueeze.default, {"self": part, "dim": -1}, [*part.shape, 1])
     arguments = {"condition": emit.constant(mask, "diagonal"), "self": spread, "other": turned}
     written = emit(aten.where.self, arguments, turned.shape)

@@ -57,7 +57,8 @@ def compare(
     rows: list[Row] = []
     with evaluation(torch_model):
         for case in cases:
-            rows.extend(_rows(call(torch_model, case.copies()), run_keras(keras_model, signature, case), signature, case))
+            reference = call(torch_model, case.copies())
+            rows.extend(_rows(reference, run_keras(keras_model, signature, case), signature, case))
     return Report(tuple(rows))
 
 
