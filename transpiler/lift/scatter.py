@@ -1,7 +1,8 @@
 """Writes to places that are known when the code is generated, as joins, one gather, or a choice by a mask.
 
 `index_put` and its kin scatter in torch. Scattering needs the tensor in torch's order and is slow in TensorFlow; where
-the places are constants, the result is joined from pieces or gathered from the old tensor and the new one side by side. Diagonals are such places, to be read, too.
+the places are constants, the result is joined from pieces or gathered from the old tensor and the new one side by side.
+Diagonals are such places, to be read, too.
 """
 
 from __future__ import annotations
@@ -25,26 +26,39 @@ Known: TypeAlias = Callable[[Value], torch.Tensor | None]
 def scattered(
     operator: torch._ops.OpOverload, arguments: Mapping[str, Any], known: Known, emit: Emission
 ) -> Value | None:
-    """A functional scatter, or a diagonal, in simpler operators; None for other operators and for places that are not known.
+    """A functional scatter, or a diagonal, in simpler operators.
+
+    None for other operators, and for places that are not known.
 
     Raises:
         ModelError: the places are a slice with bounds that are known only when the model runs.
     """
-    whole, dim = arguments.get("self"), arguments.get("dim", 0)
+    whole = arguments.get("self")
     if not isinstance(whole, Value):
         return None
-    match operator.overloadpacket.__name__:
+    name = operator.overloadpacket.__name__
+    written = _view_written(name, whole, arguments, emit)
+    return _index_written(name, whole, arguments, known, emit) if written is None else written
+
+
+def _view_written(name: str, whole: Value, arguments: Mapping[str, Any], emit: Emission) -> Value | None:
+    dim = arguments.get("dim", 0)
+    diagonal = (arguments.get("offset", 0), arguments.get("dim1", 0), arguments.get("dim2", 1))
+    match name:
         case "slice_scatter":
-            start, step = arguments.get("start"), arguments.get("step", 1)
-            return write_slice(whole, arguments["src"], dim, start, step, emit)
+            return write_slice(whole, arguments["src"], dim, arguments.get("start"), arguments.get("step", 1), emit)
         case "select_scatter":
             return write_element(whole, arguments["src"], dim, arguments["index"], emit)
         case "diagonal_scatter":
-            place = (arguments.get("offset", 0), arguments.get("dim1", 0), arguments.get("dim2", 1))
-            return write_diagonal(whole, arguments["src"], *place, emit)
+            return write_diagonal(whole, arguments["src"], *diagonal, emit)
         case "diagonal":
-            place = (arguments.get("offset", 0), arguments.get("dim1", 0), arguments.get("dim2", 1))
-            return _diagonal(whole, *place, emit)
+            return _diagonal(whole, *diagonal, emit)
+    return None
+
+
+def _index_written(name: str, whole: Value, arguments: Mapping[str, Any], known: Known, emit: Emission) -> Value | None:
+    dim = arguments.get("dim", 0)
+    match name:
         case "index_put":
             write = _added if arguments.get("accumulate") else _put
             return write(whole, arguments["indices"], arguments["values"], known, emit)

@@ -1,0 +1,122 @@
+"""Attention as people write it: no transposes, whatever torch permutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.networks import randomise, transpose_count
+from transpiler import transpile
+
+
+class Attention(nn.Module):
+    """Multi-head attention out of one projection."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, (dim // heads) ** -0.5
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        attn = (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1)
+        return self.proj((attn @ v).transpose(1, 2).reshape(b, n, c))
+
+
+class WithBmm(Attention):
+    """The heads folded into the batch, as older code does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        d = c // self.heads
+        q, k, v = (
+            part.reshape(b, n, self.heads, d).transpose(1, 2).reshape(b * self.heads, n, d)
+            for part in self.qkv(x).chunk(3, dim=-1)
+        )
+        attn = torch.bmm(q * self.scale, k.transpose(1, 2)).softmax(dim=-1)
+        x = torch.bmm(attn, v).view(b, self.heads, n, d).transpose(1, 2).reshape(b, n, c)
+        return self.proj(x)
+
+
+class WithEinsum(Attention):
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, _ = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        attn = torch.einsum("bhqd,bhkd->bhqk", q, k).mul(self.scale).softmax(-1)
+        return self.proj(torch.einsum("bhqk,bhkd->bqhd", attn, v).flatten(2))
+
+
+class OverChannels(Attention):
+    """Channels attend to channels (cross-covariance)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 4, 1)
+        attn = (q @ k.transpose(-2, -1)).softmax(dim=-1)
+        return self.proj((attn @ v).permute(0, 3, 1, 2).reshape(b, n, c))
+
+
+class OnImages(nn.Module):
+    """Attention over the pixels of a feature map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.attn = Attention(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        tokens = self.attn(x.flatten(2).transpose(1, 2))
+        return x + tokens.transpose(1, 2).reshape(x.shape)
+
+
+class TokenMixing(nn.Module):
+    """A Linear over the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(12)
+        self.mix = nn.Linear(7, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mix(self.norm(x).transpose(1, 2)).transpose(1, 2)
+
+
+class Windows(nn.Module):
+    """Attention in windows: one transpose into the windows, one back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = Attention(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(b, h // 2, 2, w // 3, 3, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 6, c)
+        x = self.attn(x).reshape(b, h // 2, w // 3, 2, 3, c).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(b, h, w, c).permute(0, 3, 1, 2)
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "matmul": (lambda: Attention(12, 3), (7, 12), 0),
+    "bmm": (lambda: WithBmm(12, 3), (7, 12), 0),
+    "einsum": (lambda: WithEinsum(12, 3), (7, 12), 0),
+    "over channels": (lambda: OverChannels(12, 3), (7, 12), 0),
+    "on images": (OnImages, (3, 5, 6), 0),
+    "token mixing": (TokenMixing, (7, 12), 0),
+    "windows": (Windows, (12, 4, 9), 2),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_attention_needs_no_transposes(name: str) -> None:
+    make, shape, transposes = CASES[name]
+    model = make()
+    randomise(model.eval(), seed=1)
+    port = transpile(model, (torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)),), name="Network")
+    assert port.verify().max_rel_err <= 1e-5
+    assert transpose_count(port.build()) <= transposes
