@@ -113,7 +113,7 @@ class Views(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a = nn.Conv2d(3, 4, 3)
-        self.over_width = nn.Linear(10, 2)
+        self.over_width = nn.LayerNorm(10)
         self.flat = nn.Flatten()
         self.unshuffle = nn.PixelUnshuffle(2)
         self.relu = nn.ReLU()

@@ -35,7 +35,8 @@ def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
             (node.args, node.kwargs),
             is_leaf=lambda leaf: isinstance(leaf, torch.fx.Node),
         )
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        return tuple(result) if isinstance(result, tuple | list) else result  # no named tuples of torch's
 
     try:
         with mode, torch.no_grad():

@@ -258,6 +258,7 @@ class _Lifter:
         statements: list[Statement] = []
         for inner in graph.nodes:
             inner.name = f"{node.name}.{inner.name}"
+        for inner in graph.nodes:
             fake = inner.meta.get("val")
             if inner.op == "placeholder":
                 self.values[inner.name] = self._argument(next(given))
