@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from transpiler.code import Call, Code, Function
+from transpiler.errors import InternalError
 from transpiler.lowered import (
     AttributeValue,
     BlockAttribute,
@@ -150,6 +151,8 @@ class Grouping:
         while pending:
             some = pending.pop(0)
             made = self._class_of(some)
+            if made is None and len(some) == 1:
+                raise InternalError(f"{some[0][0].path or 'the model'}: its calls cannot be put into one class")
             if made is None:
                 pending = [*_split(some), *pending]
 
