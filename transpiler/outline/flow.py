@@ -100,7 +100,8 @@ def merge(forms: Rows[Form]) -> Merged | None:
         return None
     members = list(flows.values())
     firsts = [forms[rows[0]] for rows in members]
-    if len({_masked(form.result) for form in firsts}) > 1 or max(len(form.steps) for form in firsts) > LONGEST:
+    too_long = len(firsts) > 1 and max(len(form.steps) for form in firsts) > LONGEST  # to be aligned
+    if too_long or len({_masked(form.result) for form in firsts}) > 1:
         return None
     slots = _aligned(firsts)
     shared = sum(len(slot.places) == len(firsts) for slot in slots)
