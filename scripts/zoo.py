@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def models() -> list[str]:
 def examine_apart(name: str, limit: float) -> Row:
     """`examine` in a new process, for at most `limit` seconds."""
     command = [sys.executable, "-m", "scripts.zoo", "--here", name]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}  # one core for each process
     try:
         done = subprocess.run(  # noqa: S603  (our own command)
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=limit, check=False
@@ -86,7 +88,7 @@ def page(rows: list[Row]) -> str:
     """docs/zoo.md."""
     taken = [row for row in rows if not row.refused]
     done = sum(not row.problem for row in taken)
-    parts = [INTRODUCTION, f"{done} of the {len(taken)} models that torch.export takes.", ""]
+    parts = [INTRODUCTION, f"{done} of the {len(taken)} models that torch.export takes.", *_ratios(taken), ""]
     parts.append(markdown(HEADER, [cells(row) for row in taken]))
     problems = [f"- {row.name}: {row.problem}" for row in taken if row.problem]
     refused = [f"- {row.name}: {row.problem}" for row in rows if row.refused]
@@ -95,11 +97,18 @@ def page(rows: list[Row]) -> str:
     return "\n".join([*parts, ""])
 
 
+def _ratios(rows: list[Row]) -> list[str]:
+    """Transpiling against exporting alone, over the models that were built."""
+    ratios = [row.transpile_seconds / row.export_seconds for row in rows if row.lines]
+    return [f"Median of transpile / export: {statistics.median(ratios):.2f}."] if ratios else []
+
+
 def main() -> int:
     """Examines the models named, or all of them."""
     parser = argparse.ArgumentParser(description="Port every model of the zoo and write docs/zoo.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and leave docs/zoo.md alone")
     parser.add_argument("--limit", type=float, default=300, help="seconds for each model (300)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="models at the same time (one a core)")
     parser.add_argument("--resume", action="store_true", help="keep the rows of a run that was stopped")
     parser.add_argument("--here", action="store_true", help="in this process, result as JSON")
     options = parser.parse_args()
@@ -108,22 +117,25 @@ def main() -> int:
             print(json.dumps(asdict(examine(name))))
         return 0
 
+    names = options.names or models()
     known = [Row(**json.loads(line)) for line in KEPT.read_text().splitlines()] if options.resume else []
     rows = {row.name: row for row in known}
     if not options.names and not options.resume:
         KEPT.unlink(missing_ok=True)
-    for name in options.names or models():
-        if name in rows:
-            continue
-        rows[name] = examine_apart(name, options.limit)
-        print(name, rows[name].problem or "ok", flush=True)
-        if not options.names:
-            with KEPT.open("a", encoding="utf-8") as kept:
-                kept.write(json.dumps(asdict(rows[name])) + "\n")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        waiting = [pool.submit(examine_apart, name, options.limit) for name in names if name not in rows]
+        for done in as_completed(waiting):
+            row = done.result()
+            rows[row.name] = row
+            print(row.name, row.problem or "ok", flush=True)
+            if not options.names:
+                with KEPT.open("a", encoding="utf-8") as kept:
+                    kept.write(json.dumps(asdict(row)) + "\n")
+    ordered = [rows[name] for name in names]
     if not options.names:
-        PAGE.write_text(page(list(rows.values())), encoding="utf-8")
-    print(markdown(HEADER, [cells(row) for row in rows.values()]))
-    return 1 if any(row.problem and not row.refused for row in rows.values()) else 0
+        PAGE.write_text(page(ordered), encoding="utf-8")
+    print(markdown(HEADER, [cells(row) for row in ordered]))
+    return 1 if any(row.problem and not row.refused for row in ordered) else 0
 
 
 if __name__ == "__main__":
