@@ -105,7 +105,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
     from transpiler.verify.compare import compare  # noqa: PLC0415  (as above)
     from transpiler.verify.divergence import first_divergence, with_rule  # noqa: PLC0415  (as above)
-    from transpiler.verify.inputs import fresh_cases  # noqa: PLC0415  (as above)
+    from transpiler.verify.inputs import fresh_cases, given_like  # noqa: PLC0415  (as above)
 
     match_checkpoint(project.port.plan, checkpoint, checkpoint.where)
     # What the plan drops may be absent; everything else was matched just now.
@@ -113,11 +113,12 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     model = build_from_file(project.paths.source)
     model.load_weights(project.paths.weights)
     signature = project.port.signature
-    cases = tuple(fresh_cases(signature, project.inputs, seed=seed))
-    report = compare(project.model, model, signature, cases)
+    tensors, call = given_like(*project.arguments)
+    cases = tuple(fresh_cases(signature, tensors, seed=seed))
+    report = compare(project.model, model, signature, cases, call)
     if report.ok(tolerance):
         return Verdict(report, None)
-    divergence = first_divergence(project.model, model, signature, cases[-1], tolerance)
+    divergence = first_divergence(project.model, model, signature, cases[-1], tolerance, call)
     return Verdict(report, with_rule(divergence, project.port.stages.matched))
 
 

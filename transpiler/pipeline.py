@@ -41,6 +41,7 @@ def run_stages(
     book: RuleBook,
     name: str,
     constructors: ConstructorLog | None,
+    dynamic: Mapping[str, tuple[str | None, ...]],
 ) -> Stages:
     """From a torch module to bodies in Keras terms.
 
@@ -50,7 +51,8 @@ def run_stages(
     """
     declaration = book.model
     style = style_of(declaration)
-    lifted, matched = lifted_and_matched(capture(model, args, kwargs, _dynamic(declaration), constructors), book)
+    trace = capture(model, args, kwargs, {**_dynamic(declaration), **dynamic}, constructors)
+    lifted, matched = lifted_and_matched(trace, book)
     kept = kept_modules(lifted.root, book, constructors) if style.keep_unused else {}
     laid_out = layout(matched, declaration, kept)
     own_files = [text for file, text in book.texts if not file.startswith("packs/")]
@@ -93,10 +95,13 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
     return Style(prefix=str(prefix), renames=renames, package=str(package), keep_unused=bool(keep))
 
 
-def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[bool, ...]]:
+def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[str | None, ...]]:
     if declaration is None:
         return {}
-    return {entry.name: tuple(isinstance(size, str) for size in entry.type.dimensions) for entry in declaration.inputs}
+    return {
+        entry.name: tuple(size if isinstance(size, str) else None for size in entry.type.dimensions)
+        for entry in declaration.inputs
+    }
 
 
 def _rules_name(book: RuleBook) -> str:

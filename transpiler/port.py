@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.sizes import in_order
 from transpiler.errors import RulesError
 from transpiler.language.loader import load_rules
 from transpiler.language.syntax import RuleBook
@@ -72,17 +72,10 @@ class Port:
         """
         from transpiler.verify.compare import compare  # noqa: PLC0415  (imports keras)
         from transpiler.verify.divergence import first_divergence, with_rule  # noqa: PLC0415  (imports keras)
-        from transpiler.verify.inputs import fresh_cases  # noqa: PLC0415
+        from transpiler.verify.inputs import fresh_cases, given_like  # noqa: PLC0415
 
-        leaves, spec = pytree.tree_flatten(self._arguments)
-        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-
-        def call(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> object:
-            fresh = iter(inputs)
-            filled = [next(fresh) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-            args, kwargs = pytree.tree_unflatten(filled, spec)
-            return model(*args, **kwargs)
-
+        args, kwargs = self._arguments
+        tensors, call = given_like(args, kwargs)
         built = self.build()
         cases = tuple(fresh_cases(self.signature, tensors, batches, seed))
         report = compare(self._model, built, self.signature, cases, call)
@@ -106,6 +99,7 @@ def transpile(
     rules: Path | str | RuleBook | None = None,
     name: str | None = None,
     constructors: ConstructorLog | None = None,
+    dynamic: Mapping[str, tuple[str | None, ...]] | None = None,
 ) -> Port:
     """Write the Keras source of a torch model.
 
@@ -118,6 +112,8 @@ def transpile(
         rules: a rules file beside the shipped packs; None for the packs alone.
         name: of the Keras model; the class's name by default.
         constructors: what `recording()` saw while the model was built, for the parameters of the generated classes.
+        dynamic: names for the dynamic sizes of inputs, `{"x": ("batch", None, "height", "width")}`; those of one name
+            are the same. Only the first one is dynamic in an input that is not mentioned here or in the rules file.
 
     Raises:
         RulesError: the rules file is wrong; every problem is listed.
@@ -125,11 +121,12 @@ def transpile(
     """
     book = rules if isinstance(rules, RuleBook) else checked_rules(None if rules is None else Path(rules))
     name = name or type(model).__name__
-    stages = run_stages(model, args, dict(kwargs or {}), book, name, constructors)
+    kwargs = in_order(model, kwargs or {})
+    stages = run_stages(model, args, kwargs, book, name, constructors, dynamic or {})
     laid_out = stages.laid_out
     plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied)
     source = render(outline(stages.lowered))
-    return Port(source, laid_out.signature, plan, stages, model, (args, dict(kwargs or {})), name)
+    return Port(source, laid_out.signature, plan, stages, model, (args, kwargs), name)
 
 
 def checked_rules(path: Path | None) -> RuleBook:

@@ -8,6 +8,7 @@ Pouring needs no more than the paths, so that torch is imported by `model` and w
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +94,23 @@ class Project:
         return self._built[0]
 
     @cached_property
-    def inputs(self) -> tuple[torch.Tensor, ...]:
-        """Example inputs, as the rules declare them."""
+    def arguments(self) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+        """Example inputs as the rules declare them: by name, or by position if `forward` takes any number of them."""
         import torch  # noqa: PLC0415  (slow)
 
+        from transpiler.capture.sizes import in_order  # noqa: PLC0415  (imports torch)
+
         generator = torch.Generator().manual_seed(0)
-        return tuple(_example(declared, generator) for declared in self.declaration.inputs)
+        inputs = {declared.name: _example(declared, generator) for declared in self.declaration.inputs}
+        parameters = inspect.signature(self.model.forward).parameters
+        if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters.values()):
+            return tuple(inputs.values()), {}
+        unknown = [declared for declared in self.declaration.inputs if declared.name not in parameters]
+        if unknown:
+            problem = f"{type(self.model).__name__}.forward has no parameter {unknown[0].name!r}"
+            hint = f"it has: {', '.join(parameters)}"
+            raise RulesError(Diagnostic(problem, where=str(unknown[0].type.position), hint=hint))
+        return (), in_order(self.model, inputs)
 
     @cached_property
     def port(self) -> Port:
@@ -106,7 +118,8 @@ class Project:
         from transpiler import transpile  # noqa: PLC0415  (imports torch)
 
         model, constructors = self._built
-        return transpile(model, self.inputs, rules=self.book, name=self.name, constructors=constructors)
+        args, kwargs = self.arguments
+        return transpile(model, args, kwargs, rules=self.book, name=self.name, constructors=constructors)
 
 
 def load_project(rules: Path) -> Project:

@@ -8,7 +8,6 @@ no node in eval mode.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import inspect
 import itertools
@@ -28,6 +27,7 @@ from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_pro
 from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.sizes import NamedSizes
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
 from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
@@ -38,7 +38,7 @@ def capture(
     model: nn.Module,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any] | None = None,
-    dynamic: Mapping[str, tuple[bool, ...]] | None = None,
+    dynamic: Mapping[str, tuple[str | None, ...]] | None = None,
     constructors: ConstructorLog | None = None,
 ) -> Trace:
     """Trace `model` on example inputs.
@@ -47,7 +47,8 @@ def capture(
         model: put into eval mode while it is traced, and back afterwards.
         args: example inputs, batch first; a batch of 1 is repeated to 2, because export specialises size 1.
         kwargs: further inputs by name.
-        dynamic: for each input by name, which dimensions are dynamic; the first one by default.
+        dynamic: for each input by name, a name for each dimension that is dynamic, None for the others; the first one
+            by default. Dimensions of one name have the same size.
         constructors: what was recorded while the model was built.
 
     Raises:
@@ -55,14 +56,13 @@ def capture(
     """
     kwargs = dict(kwargs or {})
     args, kwargs = _repeat_batch(args, kwargs)
-    recorder = _Recorder(model)
+    named = NamedSizes(model, args, kwargs, dynamic or {})
+    recorder = _Recorder(model, named.unify)
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
         with recorder.hooked(), _quiet(), torch.no_grad(), without_triton(), _flat():
-            exported = torch.export.export(
-                model, args, kwargs, strict=False, dynamic_shapes=_dynamic_shapes(model, args, kwargs, dynamic or {})
-            )
+            exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
     except Exception as error:  # whatever the model's own code raises
         raise ModelError(_export_failure(model, recorder, error)) from error
     finally:
@@ -75,7 +75,7 @@ def capture(
         calls=calls,
         nodes=recorder.node_names(),
         constructors=_constructors(model, constructors),
-        input_names=_input_names(model, args, kwargs),
+        input_names=named.input_names,
     )
 
 
@@ -92,34 +92,6 @@ def _repeat_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[
     return tuple(new_args), dict(new_kwargs)
 
 
-def _dynamic_shapes(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic: Mapping[str, tuple[bool, ...]]
-) -> Any:
-    auto, static = torch.export.Dim.AUTO, torch.export.Dim.STATIC
-
-    def spec(flags: tuple[bool, ...] | None, tensor: Any) -> Any:
-        if not isinstance(tensor, torch.Tensor):
-            return None
-        chosen = flags or tuple(axis == 0 for axis in range(tensor.dim()))
-        return {axis: auto if flag else static for axis, flag in enumerate(chosen)}
-
-    bound = inspect.signature(model.forward).bind(*args, **kwargs)
-    return {
-        name: pytree.tree_map(functools.partial(spec, dynamic.get(name)), value)
-        for name, value in bound.arguments.items()
-    }
-
-
-def _input_names(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
-    bound = inspect.signature(model.forward).bind(*args, **kwargs)
-    names = []
-    for name, value in bound.arguments.items():
-        leaves = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
-        plain = isinstance(value, torch.Tensor)
-        names += [name if plain else f"{name}_{index}" for index in range(len(leaves))]
-    return tuple(names)
-
-
 def _constructors(model: nn.Module, log: ConstructorLog | None) -> dict[str, Constructor]:
     if log is None:
         return {}
@@ -130,8 +102,9 @@ def _constructors(model: nn.Module, log: ConstructorLog | None) -> dict[str, Con
 class _Recorder:
     """Forward hooks on every module; keeps the stack of calls under way."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, unify: Callable[[dict[str, Any]], None]) -> None:
         self.model = model
+        self._unify = unify
         self.modules = dict(model.named_modules())
         self._stack: list[int] = []
         self._calls: list[dict[str, Any]] = []
@@ -175,6 +148,7 @@ class _Recorder:
             # A node's line is where the module's own code stands, helper functions and `_forward_impl` included.
             mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign, assignment]
             self._stack, self._calls, self._nodes = [], [], []
+            self._unify(_bind(module, args, kwargs))
         self._see_nodes()
         index = len(self._calls)
         self._calls.append(

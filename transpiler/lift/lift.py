@@ -22,6 +22,7 @@ from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
 from transpiler.lift.folding import Folding
+from transpiler.lift.indexing import enumerated
 from transpiler.lift.mutation import (
     Alias,
     Family,
@@ -46,7 +47,7 @@ from transpiler.lift.program import (
     output_values,
 )
 from transpiler.lift.scatter import Known, scattered
-from transpiler.lift.simplify import repeated, same_tensor, unchanged
+from transpiler.lift.simplify import neutral, repeated, same_tensor, unchanged
 from transpiler.lift.source_names import first_line, targets, torch_class
 from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
@@ -236,12 +237,14 @@ class _Lifter:
         if len(results) == 1:
             if (origin := same_tensor(operator, arguments, results[0])) is not None:
                 self.origins[results[0].id] = origin
-            stored = unchanged(operator, arguments, results[0])
-            if stored is not None:
-                self.values[node.name] = stored
+            same = unchanged(operator, arguments, results[0]) or neutral(operator, arguments, results[0])
+            if same is not None:
+                self.values[node.name] = same
                 return []
             statements, emit = self._emitter(results[0].dtype, source, names)
             simpler = repeated(operator, arguments, results[0], emit)
+            if simpler is None:
+                simpler = enumerated(node, arguments, emit)
             if simpler is None:
                 simpler = self._written_anew(node, operator, arguments, emit)
             if simpler is not None:

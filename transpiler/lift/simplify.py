@@ -14,6 +14,7 @@ aten = torch.ops.aten
 _SAME = tuple(f"aten.{name}" for name in ("alias", "detach", "detach_", "lift_fresh_copy", "contiguous", "clone", "to"))
 _DROPOUTS = ("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout")
 _FILLS = ("aten.zeros", "aten.ones", "aten.full", "aten.new_zeros", "aten.new_ones", "aten.new_full")
+_NEUTRAL = {"aten.add.Tensor": 0, "aten.sub.Tensor": 0, "aten.mul.Tensor": 1, "aten.div.Tensor": 1}
 
 
 def same_tensor(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Value | None:
@@ -25,6 +26,14 @@ def same_tensor(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], r
     if name in _DROPOUTS:
         return None if arguments.get("train") else source
     return source if name in _SAME and source.dtype == result.dtype else None
+
+
+def neutral(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Value | None:
+    """The argument that adding 0 to, or multiplying by 1, gives back: scales that a configuration left at 1."""
+    name, source = str(operator), arguments.get("self")
+    if not isinstance(source, Value) or (source.dtype, source.shape) != (result.dtype, result.shape):
+        return None
+    return source if name in _NEUTRAL and _is_number(arguments.get("other"), _NEUTRAL[name]) else None
 
 
 def unchanged(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Stored | None:
@@ -73,6 +82,10 @@ def _windows(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value |
 def _repeats_units(source: Value, shape: tuple[Size, ...]) -> bool:
     before = (1,) * (len(shape) - len(source.shape)) + tuple(source.shape)
     return all(old in (1, new) for old, new in zip(before, shape, strict=True))
+
+
+def _is_number(argument: Any, number: int) -> bool:
+    return isinstance(argument, int | float) and argument == number
 
 
 def _sizes(shape: tuple[Size, ...]) -> list[Any]:

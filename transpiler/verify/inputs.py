@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
 
 from transpiler.lowered import Signature
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,6 @@ def fresh_cases(
         batches: sizes of the batch to try.
         seed: of the random numbers.
     """
-    import torch  # noqa: PLC0415  (slow)
-
     generator = torch.Generator().manual_seed(seed)
     dynamic = [bool(each.shape) and each.shape[0] is None for each in signature.inputs]
     if not any(dynamic):
@@ -56,9 +55,22 @@ def fresh_cases(
         yield Case(batch, tuple(inputs))
 
 
-def _fresh(example: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    import torch  # noqa: PLC0415  (slow)
+def given_like(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[torch.Tensor, ...], Callable[[nn.Module, tuple[torch.Tensor, ...]], object]]:
+    """The tensors of a call, and a function that calls a module with others in their places."""
+    leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
 
+    def call(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> object:
+        fresh = iter(inputs)
+        filled = [next(fresh) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        positional, named = pytree.tree_unflatten(filled, spec)
+        return model(*positional, **named)
+
+    return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor)), call
+
+
+def _fresh(example: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     if example.is_floating_point() or example.is_complex():
         return torch.randn(shape, generator=generator, dtype=example.dtype)
     if example.dtype == torch.bool:

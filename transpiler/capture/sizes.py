@@ -1,0 +1,92 @@
+"""Which sizes of the inputs are dynamic, and which of them are the same."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from transpiler.errors import Diagnostic, ModelError
+
+_BATCH = "batch"
+
+
+class NamedSizes:
+    """Names of the dynamic sizes of a model's inputs.
+
+    Args:
+        model: its `forward` names the inputs.
+        args: example inputs.
+        kwargs: further ones by name.
+        named: for an input, or for a tensor of one that is a list (`x_0`), a name for each dynamic dimension and None
+            for each fixed one. The first dimension of all others is the batch.
+
+    Raises:
+        ModelError: a name of `named` is none of the inputs'.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        named: Mapping[str, tuple[str | None, ...]],
+    ) -> None:
+        bound = inspect.signature(model.forward).bind(*args, **kwargs)
+        self._arguments = dict(bound.arguments)
+        self._named = named
+        leaves = dict(_leaves(self._arguments))
+        self.input_names = tuple(leaves)
+        unknown = sorted(name for name in named if name not in leaves)
+        if unknown:
+            where = f"{type(model).__name__}.forward"
+            raise ModelError(
+                Diagnostic(f"has no input {', '.join(unknown)}", where=where, hint=f"it has: {', '.join(leaves)}")
+            )
+
+    def dynamic_shapes(self) -> Any:
+        """For `torch.export.export`."""
+        auto, static = torch.export.Dim.AUTO, torch.export.Dim.STATIC
+        specs = iter(
+            {axis: static if name is None else auto for axis, name in enumerate(self._names(leaf, tensor))}
+            for leaf, tensor in _leaves(self._arguments)
+        )
+        return pytree.tree_map(lambda leaf: next(specs) if isinstance(leaf, torch.Tensor) else None, self._arguments)
+
+    def unify(self, arguments: Mapping[str, Any]) -> None:
+        """Let the tracer know that sizes of one name are the same: a batch of masks is a batch of texts.
+
+        Args:
+            arguments: the fake tensors that a trace begins with, by parameter.
+        """
+        first: dict[str, Any] = {}
+        for leaf, tensor in _leaves(arguments):
+            for name, size in zip(self._names(leaf, tensor), tensor.shape, strict=True):
+                if name is not None and _hint(size) == _hint(first.setdefault(name, size)):
+                    torch._check(size == first[name])
+
+    def _names(self, leaf: str, tensor: torch.Tensor) -> tuple[str | None, ...]:
+        default = (_BATCH, *[None] * (tensor.dim() - 1)) if tensor.dim() else ()
+        return self._named.get(leaf, default)
+
+
+def in_order(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs by name, in the order of the parameters of `forward`."""
+    places = {name: place for place, name in enumerate(inspect.signature(model.forward).parameters)}
+    return dict(sorted(kwargs.items(), key=lambda entry: places.get(entry[0], len(places))))
+
+
+def _leaves(arguments: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors, with names: the parameter's, and a number behind it if it is a structure."""
+    for name, value in arguments.items():
+        tensors = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+        plain = isinstance(value, torch.Tensor)
+        yield from ((name if plain else f"{name}_{index}", tensor) for index, tensor in enumerate(tensors))
+
+
+def _hint(size: Any) -> Any:
+    return size.node.hint if isinstance(size, torch.SymInt) else size
