@@ -75,6 +75,10 @@ def by_patterns(
     patterns = {entry.operand: entry.pattern for entry in reads}
     kept = [{letter for axis in pattern.left for letter in axis} for pattern in writes]
     written = set.intersection(*kept) if kept else set()
+    tensors = [
+        (tensor, patterns[name]) for name, operand in operands.items() for tensor in _each(operand) if name in patterns
+    ]
+    written -= _partly_alike([read(tensor.layout, pattern, permutable, written) for tensor, pattern in tensors])
     readings: list[Reading] = []
     held: list[Held] = []
     for name, operand in operands.items():
@@ -93,6 +97,12 @@ def by_patterns(
     behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
     functions = {**_middle_functions(behind), "place": lambda letter: _place_of(str(letter), readings)}
     return Ordered(_codes(operands, held), results, functions, letters, len(behind))
+
+
+def _partly_alike(readings: Sequence[Reading]) -> set[str]:
+    """Letters along which some operands stay a batch of one and others do not: Keras's layers take no such mixture."""
+    found = [(letter, bound.alike) for reading in readings for letter, bound in reading.letters.items()]
+    return {letter for letter, alike in found if alike and (letter, False) in found}
 
 
 def _place_of(letter: str, readings: Sequence[Reading]) -> int:

@@ -53,9 +53,43 @@ def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resu
         shape = [size if isinstance(size, int) else 1 for size in result.shape]
         filled = emit(operator, {**arguments, "size": shape}, shape)
         return emit(aten.expand.default, {"self": filled, "size": _sizes(result.shape)}, result.shape)
+    if name == "aten.scaled_dot_product_attention" and len(result.shape) == 4:
+        return _attention_of_all_heads(operator, arguments, result, emit)
     if name == "aten.unfold":
         return _windows(arguments, result, emit)
     return None
+
+
+def _attention_of_all_heads(
+    operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value, emit: Emit
+) -> Value | None:
+    """Attention whose queries share keys and values: these are repeated, since Keras has a key for each query.
+
+    Several heads share one (`enable_gqa`; Ainslie et al. 2023, arXiv:2305.13245), or all of a dimension do.
+    """
+    batch, heads = result.shape[:2]
+    changed = {
+        name: _repeated_heads(value, (batch, heads), emit)
+        for name in ("query", "key", "value")
+        if (value := arguments[name]).shape[:2] != (batch, heads)
+    }
+    rest = {name: value for name, value in arguments.items() if name != "enable_gqa"}
+    return emit(operator, rest | changed, result.shape) if changed else None
+
+
+def _repeated_heads(value: Value, wanted: tuple[Size, Size], emit: Emit) -> Value:
+    batch, heads = wanted
+    had, rest = value.shape[1], value.shape[2:]
+    if had in (1, heads):
+        shape = (batch, heads, *rest)
+        return emit(aten.expand.default, {"self": value, "size": _sizes(shape)}, shape)
+    assert isinstance(had, int)
+    assert isinstance(heads, int)
+    each = emit(aten.unsqueeze.default, {"self": value, "dim": 2}, (value.shape[0], had, 1, *rest))
+    shape = (batch, had, heads // had, *rest)
+    each = emit(aten.expand.default, {"self": each, "size": _sizes(shape)}, shape)
+    shape = (batch, heads, *rest)
+    return emit(aten.reshape.default, {"self": each, "shape": _sizes(shape)}, shape)
 
 
 def _windows(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
