@@ -181,6 +181,8 @@ def calibrate(model: nn.Module, inputs: Tensor) -> None:
 
 def _unit_deviation(module: nn.Module, _: object, result: Tensor) -> Tensor:
     deviation = result.std()
+    if not 1e-6 < deviation < 1e6:  # a constant result, or one that has overflowed, has no scale to take out
+        return result
     for parameter in module.parameters(recurse=False):
         parameter.div_(deviation)
     return result / deviation

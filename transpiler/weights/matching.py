@@ -84,8 +84,8 @@ def _kind(dtype: np.dtype[np.generic]) -> str:
 def _is_sound(array: Array) -> bool:
     if array.dtype.kind not in "fc" or np.isfinite(array).all():
         return True
-    # An additive attention mask is made of 0 and -inf, and of nothing else.
-    return bool(np.all((array == 0) | (array == -np.inf)))
+    # An additive attention mask is made of 0 and -inf, and of nothing else; a bound is one number, or none at all.
+    return bool(array.ndim == 0 and not np.isnan(array)) or bool(np.all((array == 0) | (array == -np.inf)))
 
 
 def _untied(aliases: Mapping[str, str], tensors: Mapping[str, Array], found: Mapping[str, Array]) -> Iterator[str]:
