@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 from unittest import mock
@@ -27,6 +28,7 @@ from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_pro
 from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
 from transpiler.capture.triton import without_triton
@@ -61,7 +63,7 @@ def capture(
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
-        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton(), _flat():
+        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton(), _flat(), layer_by_layer():
             exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
     except Exception as error:  # whatever the model's own code raises
         raise ModelError(_export_failure(model, recorder, error)) from error
@@ -243,8 +245,8 @@ def _innermost_user_frame(frames: traceback.StackSummary) -> traceback.StackSumm
 
 def _is_model_code(file: str) -> bool:
     """The user's files, libraries of models, and torch's own modules; none of torch's machinery."""
-    if file == __file__ or "/torch/" not in file:
-        return file != __file__
+    if "/torch/" not in file:
+        return Path(file).parent != Path(__file__).parent
     return "/torch/nn/modules/" in file and not file.endswith("/module.py")
 
 

@@ -1,0 +1,134 @@
+"""Recurrent layers as operators of one layer in one direction each.
+
+torch runs all layers and directions in one call, with all weights in one list, and export bakes the length of the
+sequence. `kerascribe::lstm`, `gru`, `rnn_tanh` and `rnn_relu` do one of them, batch first, with weights by name, so
+that rules can serve them: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_proxy_slot
+
+_ONE_LAYER = (1, 0.0, False, False, True)
+"""num_layers, dropout, train, bidirectional, batch_first."""
+_ZEROS = ("aten.zeros.default", "aten.new_zeros.default", "aten.zeros_like.default")
+
+
+def _lstm(
+    x: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None = None,
+    bias_hh: Tensor | None = None,
+    hidden: Tensor | None = None,
+    cell: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(n, l, i) and states (n, h), zeros by default, to the sequence (n, l, h) and the last hidden and cell state."""
+    start = [_state(x, weight_hh, hidden), _state(x, weight_hh, cell)]
+    weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
+    y, last, last_cell = torch.lstm(x, start, weights, bias_ih is not None, *_ONE_LAYER)
+    return y, last[0].clone(), last_cell[0].clone()
+
+
+def _with_one_state(run: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
+    def layer(
+        x: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+        hidden: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """(n, l, i) and the state (n, h), zeros by default, to the sequence (n, l, h) and the last state."""
+        weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
+        y, last = run(x, _state(x, weight_hh, hidden), weights, bias_ih is not None, *_ONE_LAYER)
+        return y, last[0].clone()
+
+    return layer
+
+
+def _operator(name: str, run: Callable[..., tuple[Tensor, ...]], states: int) -> Any:
+    """An operator of PyTorch that does what `run` does, with shapes and gradients."""
+    operator = torch.library.custom_op(f"kerascribe::{name}", run, mutates_args=())
+
+    def shapes(x: Tensor, _weight_ih: Tensor, weight_hh: Tensor, *_others: Tensor | None) -> tuple[Tensor, ...]:
+        last = (x.new_empty(x.shape[0], weight_hh.shape[1]) for _ in range(states))
+        return (x.new_empty(x.shape[0], x.shape[1], weight_hh.shape[1]), *last)
+
+    def keep(ctx: Any, inputs: tuple[Tensor | None, ...], output: object) -> None:  # noqa: ARG001  (torch names it)
+        ctx.given = inputs
+
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        given = [None if tensor is None else tensor.detach().requires_grad_() for tensor in ctx.given]
+        with torch.enable_grad():
+            results = run(*given)
+        found = iter(torch.autograd.grad(results, [t for t in given if t is not None], gradients, allow_unused=True))
+        return tuple(None if tensor is None else next(found) for tensor in given)
+
+    operator.register_fake(shapes)
+    operator.register_autograd(backward, setup_context=keep)
+    return operator
+
+
+_LAYERS = {
+    "lstm": _operator("lstm", _lstm, 2),
+    "gru": _operator("gru", _with_one_state(torch.gru), 1),
+    "rnn_tanh": _operator("rnn_tanh", _with_one_state(torch.rnn_tanh), 1),
+    "rnn_relu": _operator("rnn_relu", _with_one_state(torch.rnn_relu), 1),
+}
+
+
+@contextlib.contextmanager
+def layer_by_layer() -> Iterator[None]:
+    """Let `nn.LSTM`, `nn.GRU` and `nn.RNN` call their layers one by one."""
+    functions = torch._VF
+    with contextlib.ExitStack() as stack:
+        for name, layer in _LAYERS.items():
+            whole = getattr(functions, name)
+            stack.enter_context(mock.patch.object(functions, name, functools.partial(_stacked, layer, whole)))
+        yield
+
+
+def _stacked(layer: Callable[..., Any], whole: Callable[..., Any], *arguments: Any) -> tuple[Tensor, ...]:
+    """What the operator `whole` does with these arguments, by calls of `layer`."""
+    x, given, params, *settings = arguments
+    if not isinstance(params, list):  # packed sequences have other arguments
+        return whole(*arguments)  # type: ignore[no-any-return]
+    has_biases, num_layers, _, _, bidirectional, batch_first = settings
+    directions, width = 2 if bidirectional else 1, 4 if has_biases else 2
+    if len(params) != num_layers * directions * width:  # projections have weights of their own
+        return whole(*arguments)  # type: ignore[no-any-return]
+    states = given if isinstance(given, list | tuple) else [given]
+    from_zero = all(map(_is_zero, states))
+    x = x if batch_first else x.transpose(0, 1)
+    lasts: list[tuple[Tensor, ...]] = []
+    for number in range(num_layers):
+        both: list[Tensor] = []
+        for place in range(number * directions, (number + 1) * directions):
+            weights = [*params[place * width : (place + 1) * width], None, None][:4]
+            start = [] if from_zero else [state[place] for state in states]
+            y, *last = layer(x.flip(1) if both else x, *weights, *start)
+            both.append(y.flip(1) if both else y)  # the second direction runs backwards
+            lasts.append(tuple(last))
+        x = torch.cat(both, -1) if bidirectional else both[0]
+    finals = (torch.stack(each) for each in zip(*lasts, strict=True))
+    return (x if batch_first else x.transpose(0, 1), *finals)
+
+
+def _is_zero(tensor: Tensor) -> bool:
+    """Whether the trace made this tensor as zeros."""
+    mode = get_innermost_proxy_mode()
+    proxy: Any = None if mode is None else get_proxy_slot(tensor, mode.tracer, None)
+    return proxy is not None and str(getattr(proxy, "proxy", proxy).node.target) in _ZEROS
+
+
+def _state(x: Tensor, weight_hh: Tensor, given: Tensor | None) -> Tensor:
+    return x.new_zeros(1, x.shape[0], weight_hh.shape[1]) if given is None else given[None]
