@@ -165,7 +165,10 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
     if project.paths.checkpoint is None:
         hint = 'add to the model block: weights "model.safetensors"'
         raise CheckpointError(Diagnostic("the rules name no checkpoint", where=project.paths.rules.name, hint=hint))
-    return open_checkpoint(project.paths.checkpoint, [entry.source for entry in plan.entries])
+    part = project.declaration.part
+    if part is None:
+        return open_checkpoint(project.paths.checkpoint, [entry.source for entry in plan.entries])
+    return open_checkpoint(project.paths.checkpoint, [f"{part}.{entry.source}" for entry in plan.entries]).below(part)
 
 
 def _load_keras() -> None:

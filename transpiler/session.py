@@ -88,10 +88,21 @@ class Project:
             raise ModelError(Diagnostic(message, where=self.declaration.factory))
         return model, constructors
 
-    @property
+    @cached_property
     def model(self) -> nn.Module:
-        """The torch model, built by the user's factory, with the weights that the factory gives it."""
-        return self._built[0]
+        """The torch model, built by the user's factory, with the weights that the factory gives it.
+
+        Raises:
+            ModelError: it has not the modules that `part` or `until` names.
+        """
+        from transpiler.parts import module_at, stop_after  # noqa: PLC0415  (imports torch)
+
+        model = self._built[0]
+        if self.declaration.part is not None:
+            model = module_at(model, self.declaration.part)
+        if self.declaration.until:
+            stop_after(model, self.declaration.until)
+        return model
 
     @cached_property
     def arguments(self) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
@@ -117,9 +128,8 @@ class Project:
         """The generated source with its plan."""
         from transpiler import transpile  # noqa: PLC0415  (imports torch)
 
-        model, constructors = self._built
         args, kwargs = self.arguments
-        return transpile(model, args, kwargs, rules=self.book, name=self.name, constructors=constructors)
+        return transpile(self.model, args, kwargs, rules=self.book, name=self.name, constructors=self._built[1])
 
 
 def load_project(rules: Path) -> Project:

@@ -13,6 +13,7 @@ import inspect
 import itertools
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -28,12 +29,16 @@ from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_pro
 from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.limit import TimeLimitError, time_limit
 from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
 from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
+
+EXPORT_LIMIT = 180.0
+"""Seconds for exporting with dynamic sizes beyond the batch: some models make equations of sizes that never end."""
 
 
 def capture(
@@ -54,22 +59,34 @@ def capture(
         constructors: what was recorded while the model was built.
 
     Raises:
-        ModelError: `torch.export` refuses the model.
+        ModelError: `torch.export` refuses the model, does not end, or the model fixes a size that was to be dynamic.
     """
     kwargs = dict(kwargs or {})
     args, kwargs = _repeat_batch(args, kwargs)
     named = NamedSizes(model, args, kwargs, dynamic or {})
-    recorder = _Recorder(model, named.unify)
+    recorder = _Recorder(model, named)
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
+    limit = EXPORT_LIMIT if named.beyond_batch else threading.TIMEOUT_MAX
     try:
-        with recorder.hooked(), _quiet(), torch.no_grad(), without_triton(), _flat(), layer_by_layer():
+        with (
+            time_limit(limit),
+            recorder.hooked(),
+            _quiet(),
+            torch.no_grad(),
+            without_triton(),
+            _flat(),
+            layer_by_layer(),
+        ):
             exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
     except Exception as error:  # whatever the model's own code raises
         raise ModelError(_export_failure(model, recorder, error)) from error
+    except TimeLimitError as error:
+        raise ModelError(_endless_export(model, recorder)) from error
     finally:
         for name, module in model.named_modules():
             module.training = was_training[name]
+    named.check(model)
     calls = recorder.finished()
     return Trace(
         model=model,
@@ -104,9 +121,9 @@ def _constructors(model: nn.Module, log: ConstructorLog | None) -> dict[str, Con
 class _Recorder:
     """Forward hooks on every module; keeps the stack of calls under way."""
 
-    def __init__(self, model: nn.Module, unify: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, model: nn.Module, named: NamedSizes) -> None:
         self.model = model
-        self._unify = unify
+        self._named = named
         self.modules = dict(model.named_modules())
         self._stack: list[int] = []
         self._calls: list[dict[str, Any]] = []
@@ -133,7 +150,7 @@ class _Recorder:
             self._enter(path, module, args, kwargs)
 
         def leave(_module: nn.Module, _args: tuple[Any, ...], _kwargs: dict[str, Any], output: Any) -> None:
-            self._leave(output)
+            self._leave(path, output)
 
         return enter, leave
 
@@ -150,8 +167,9 @@ class _Recorder:
             # A node's line is where the module's own code stands, helper functions and `_forward_impl` included.
             mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign, assignment]
             self._stack, self._calls, self._nodes = [], [], []
-            self._unify(_bind(module, args, kwargs))
+            self._named.unify(_bind(module, args, kwargs))
         self._see_nodes()
+        self._named.watch(self.innermost_path())
         index = len(self._calls)
         self._calls.append(
             {
@@ -168,12 +186,19 @@ class _Recorder:
         )
         self._stack.append(index)
 
-    def _leave(self, output: Any) -> None:
+    def _leave(self, path: str, output: Any) -> None:
         if get_innermost_proxy_mode() is None:
             return
         self._see_nodes()
+        self._named.watch(self.innermost_path())
+        references = self._references(output)
+        while self._calls[self._stack[-1]]["path"] != path:  # a forward that `until` cut short
+            cut = self._calls[self._stack.pop()]
+            inside = set(self._nodes[cut["begin"] :])
+            leaves = [leaf for leaf in _live_nodes(references) if leaf.node in inside]
+            cut["output"], cut["end"] = tuple(leaves), len(self._nodes)
         call = self._calls[self._stack.pop()]
-        call["output"], call["end"] = self._references(output), len(self._nodes)
+        call["output"], call["end"] = references, len(self._nodes)
 
     def _see_nodes(self) -> None:
         """Append the nodes that appeared since the last call began or ended."""
@@ -215,6 +240,12 @@ class _LiveNode:
     """A node of a graph whose names are not final yet."""
 
     node: torch.fx.Node
+
+
+def _live_nodes(tree: Any) -> list[_LiveNode]:
+    found: list[_LiveNode] = []
+    _map_tree(lambda leaf: found.append(leaf) if isinstance(leaf, _LiveNode) else None, tree)
+    return list(dict.fromkeys(found))
 
 
 def _map_tree(function: Any, tree: Any) -> Any:
@@ -261,6 +292,13 @@ def _caller() -> SourceFrame | None:
 
 
 @contextlib.contextmanager
+def _as_traced() -> Iterator[None]:
+    """Export as lift wants it."""
+    with without_triton(), _flat(), layer_by_layer():
+        yield
+
+
+@contextlib.contextmanager
 def _flat() -> Iterator[None]:
     """Keep what ran under `autocast` or `no_grad` in the graph itself: export would move it to subgraphs."""
     with contextlib.ExitStack() as stack:
@@ -291,5 +329,14 @@ def _export_failure(model: nn.Module, recorder: _Recorder, error: Exception) -> 
         f"torch.export cannot trace {type(model).__name__}: {type(error).__name__}: {lines[0] if lines else ''}",
         where=path or type(model).__name__,
         excerpt="\n".join(lines[1:8]),
-        hint="kerascribe needs one graph for every input: replace control flow that depends on tensor values",
+        hint="kerascribe needs one graph for every input: replace control flow that depends on tensor values, or port "
+        'what comes before it: part "…" takes one module, until "…" all that runs until these modules have returned',
+    )
+
+
+def _endless_export(model: nn.Module, recorder: _Recorder) -> Diagnostic:
+    return Diagnostic(
+        f"torch.export did not end within {EXPORT_LIMIT:g} s with the sizes that were to be dynamic",
+        where=recorder.innermost_path() or type(model).__name__,
+        hint="declare numbers for height and width; only the batch is then dynamic",
     )

@@ -39,6 +39,8 @@ class NamedSizes:
         bound = inspect.signature(model.forward).bind(*args, **kwargs)
         self._arguments = dict(bound.arguments)
         self._named = named
+        self._traced: list[tuple[str, int, str, Any]] = []
+        self._fixed: dict[tuple[str, int], str] = {}
         leaves = dict(_leaves(self._arguments))
         self.input_names = tuple(leaves)
         unknown = sorted(name for name in named if name not in leaves)
@@ -64,10 +66,43 @@ class NamedSizes:
             arguments: the fake tensors that a trace begins with, by parameter.
         """
         first: dict[str, Any] = {}
+        self._traced, self._fixed = [], {}
         for leaf, tensor in _leaves(arguments):
-            for name, size in zip(self._names(leaf, tensor), tensor.shape, strict=True):
+            for axis, (name, size) in enumerate(zip(self._names(leaf, tensor), tensor.shape, strict=True)):
+                if name is not None:
+                    self._traced.append((leaf, axis, name, size))
                 if name is not None and _hint(size) == _hint(first.setdefault(name, size)):
                     torch._check(size == first[name])
+
+    @property
+    def beyond_batch(self) -> bool:
+        """Whether other sizes than the first one of each input are dynamic."""
+        return any(name is not None for names in self._named.values() for name in names[1:])
+
+    def watch(self, path: str) -> None:
+        """Note which sizes are fixed by now: `path` is the module that the trace is in."""
+        for leaf, axis, _, size in self._traced:
+            if (leaf, axis) not in self._fixed and _value(size) is not None:
+                self._fixed[leaf, axis] = path
+
+    def check(self, model: nn.Module) -> None:
+        """Complain of the sizes that were to be dynamic, and that the model fixes.
+
+        Raises:
+            ModelError: with the modules that do.
+        """
+        cls = type(model).__name__
+        problems = [
+            Diagnostic(
+                f"input {leaf}: {name!r} cannot be dynamic, since this module fixes it to {_value(size)}",
+                where=self._fixed.get((leaf, axis), "") or cls,
+                hint=f"declare dimension {axis} of {leaf} as {_value(size)}",
+            )
+            for leaf, axis, name, size in self._traced
+            if leaf in self._named and _value(size) is not None
+        ]
+        if problems:
+            raise ModelError(problems)
 
     def _names(self, leaf: str, tensor: torch.Tensor) -> tuple[str | None, ...]:
         default = (_BATCH, *[None] * (tensor.dim() - 1)) if tensor.dim() else ()
@@ -90,3 +125,11 @@ def _leaves(arguments: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
 
 def _hint(size: Any) -> Any:
     return size.node.hint if isinstance(size, torch.SymInt) else size
+
+
+def _value(size: Any) -> int | None:
+    """A size that is the same for all inputs."""
+    if isinstance(size, torch.SymInt):
+        expression = size.node.expr
+        return int(expression) if expression.is_number else None
+    return int(size)

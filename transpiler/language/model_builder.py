@@ -23,7 +23,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
         raise PlacedError(
             f"'{factory}' names no factory", expressions.position(tree.children[0]), 'as in "model.py:SlimNeck"'
         )
-    settings: dict[str, str] = {}
+    settings: dict[str, tuple[str, ...]] = {}
     style: dict[str, Expr] = {}
     inputs: dict[str, InputDeclaration] = {}
     outputs: dict[str, OutputDeclaration] = {}
@@ -40,25 +40,35 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
                 outputs[name] = OutputDeclaration(name, pattern(expressions, node.children[1]))
             case "style":
                 for entry in trees(node):
-                    key = dotted(expressions, entry.children[0])
-                    if key in style:
-                        raise PlacedError(f"'{key}' is given twice", expressions.position(entry.children[0]))
-                    style[key] = expressions.expr(entry.children[1])
+                    _add_style(expressions, entry, style)
             case kind:
                 setting = kind.removeprefix("model_")
                 if setting in settings:
                     raise PlacedError(f"'{setting}' is given twice", expressions.position(node))
-                settings[setting] = expressions.string(node.children[0])
+                settings[setting] = tuple(expressions.string(child) for child in node.children)
     return ModelDeclaration(
         factory,
         arguments,
         tuple(inputs.values()),
         tuple(outputs.values()),
-        settings.get("weights"),
-        settings.get("output"),
+        _only(settings.get("weights")),
+        _only(settings.get("output")),
         tuple(style.items()),
         expressions.position(tree.children[0]),
+        _only(settings.get("part")),
+        settings.get("until", ()),
     )
+
+
+def _only(texts: tuple[str, ...] | None) -> str | None:
+    return texts[0] if texts else None
+
+
+def _add_style(expressions: ExpressionBuilder, entry: Tree[Token], style: dict[str, Expr]) -> None:
+    key = dotted(expressions, entry.children[0])
+    if key in style:
+        raise PlacedError(f"'{key}' is given twice", expressions.position(entry.children[0]))
+    style[key] = expressions.expr(entry.children[1])
 
 
 def _new(expressions: ExpressionBuilder, node: Tree[Token] | Token, known: Container[str]) -> str:

@@ -327,6 +327,10 @@ class ModelDeclaration:
     output: str | None
     style: tuple[tuple[str, Expr], ...]
     position: Position
+    part: str | None = None
+    """`part "backbone"`: the module that is ported, instead of all."""
+    until: tuple[str, ...] = ()
+    """`until "backbone", "head"`: modules whose results are the model's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ class Checkpoint(Mapping[str, Array]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
 
+    def below(self, path: str) -> Checkpoint:
+        """The tensors of the module at `path`, by its own names; all, if the file holds that module alone."""
+        prefix = f"{path}."
+        found = {key.removeprefix(prefix): read for key, read in self._readers.items() if key.startswith(prefix)}
+        return Checkpoint(self.where, found, (*self.notes, f"only what lies below {path!r}")) if found else self
+
     def __len__(self) -> int:
         return len(self._readers)
 
