@@ -135,11 +135,11 @@ def _named(code: Code) -> Code | None:
 
 
 def _transposes(body: Body) -> Iterator[str]:
-    """Every transpose with its pattern and the torch line that made it necessary."""
+    """Every transpose with its pattern, the torch line, and what wants its operand in that order."""
     for statement in body.statements:
         function = statement.code.function if isinstance(statement.code, Call) else None
         if isinstance(function, Function) and function.name == "keras.ops.transpose":
-            yield f"{body.path or 'model'} ({statement.source}): {statement.comment}"
+            yield f"{body.path or 'model'} ({statement.source or 'end'}): {statement.comment}, for {statement.reason}"
     for member in body.members:
         yield from _inner_transposes(member.value)
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from transpiler.code import Call, Code
@@ -129,6 +129,8 @@ class Statement:
     source: SourceLine | None
     """The line of this body's own `forward` that computed it: statements of one line nest in the original."""
     comment: str = ""
+    reason: str = field(default="", compare=False)
+    """What asked for it, an operator or a module, for `kerascribe explain`; the source does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ model "some_net.py:Net" (width = 6) {
     weights "net.safetensors"
 }
 """
+EXAMPLE = Path(__file__).parents[2] / "examples" / "slimneck" / "slimneck.rules"
 
 
 @dataclass(frozen=True)
@@ -351,6 +352,11 @@ def test_every_stage_can_be_shown(run, folder, stage):
     shown = run("explain", folder / "net.rules", "--stage", stage)
     assert shown.code == 0, shown
     assert "Stem" in shown.out
+
+
+def test_every_transpose_is_explained(run):
+    shown = run("explain", EXAMPLE, "--stage", "layout")
+    assert "reduce4 (model.py:139): n h w c2 c1 -> n h w c1 c2, for aten.reshape.default" in shown.out
 
 
 def test_a_mistake_of_ours_is_short_unless_asked_for(run, folder, monkeypatch):

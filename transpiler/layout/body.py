@@ -55,6 +55,8 @@ class Line:
 
     source: SourceLine | None
     names: tuple[str | None, ...] = (None,)
+    reader: str = "the result"
+    """What reads the values that are brought into order here: an operator or a module."""
 
 
 class BodyBuilder:
@@ -98,7 +100,7 @@ class BodyBuilder:
         held = tuple(self._new(layout, dtype) for layout, dtype in results)
         names = self.line.names if len(self.line.names) == len(held) else (None,) * len(held)
         numbers = tuple(item.code.value for item in held if isinstance(item.code, Ref))
-        self.statements.append(Statement(numbers, code, names, self.line.source, comment))
+        self.statements.append(Statement(numbers, code, names, self.line.source, comment, self.line.reader))
         return held
 
     def opaque(self, code: Code) -> int:

@@ -99,7 +99,7 @@ class BlockLowering:
             self._rest = statements[place + 1 :]
             if self.meter:
                 self.meter.step()
-            self.body.line = Line(statement.call.source, statement.call.names)
+            self.body.line = Line(statement.call.source, statement.call.names, _reader(statement))
             try:
                 self._gather_early(statement)
                 self._statement(statement)
@@ -550,3 +550,10 @@ def _operands_as_read(applied: rule.ModuleRule, operands: dict[str, Any]) -> dic
     spare = [name for name in operands if all(entry.operand != name for entry in applied.reads)]
     names = dict(zip(spare, unknown, strict=False))
     return {names.get(name, name): operand for name, operand in operands.items()}
+
+
+def _reader(statement: MatchedStatement) -> str:
+    if isinstance(statement, MatchedOp):
+        return statement.call.name
+    block = statement.call.block
+    return f"{block.path or 'the model'} ({block.cls.name})"
