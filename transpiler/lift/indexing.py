@@ -1,16 +1,21 @@
-"""Indices that enumerate a dimension, `mask[batch[:, None], place[None, :]]`: no gather, but the tensor as it lies.
+"""Indexing with tensors: as the tensor lies, or as one gather.
 
-transformers writes its masks so, because `torch.vmap` is slow; `mask[:, None]` is what it comes to.
+Indices that enumerate a dimension, `mask[batch[:, None], place[None, :]]`, gather nothing. transformers writes its
+masks so, because `torch.vmap` is slow; `mask[:, None]` is what it comes to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from transpiler.lift.program import Value
+from transpiler.lift.emission import Emission
+from transpiler.lift.program import Stored, Value
+from transpiler.lift.scatter import Known
+from transpiler.lift.simplify import sizes_in
 from transpiler.lift.views import Emit
 
 aten = torch.ops.aten
@@ -45,6 +50,74 @@ def enumerated(node: torch.fx.Node, arguments: Mapping[str, Any], emit: Emit) ->
             shape = [*value.shape[:place], 1, *value.shape[place:]]
             value = emit(aten.unsqueeze.default, {"self": value, "dim": place}, shape)
     return value
+
+
+def gathered(arguments: Mapping[str, Any], result: Value, known: Known, emit: Emission) -> Value | None:
+    """`x[i, :, j]` with several indices, as one index into their dimensions, joined.
+
+    Masks must be known when the code is generated, and so must the sizes of the dimensions.
+    """
+    source, given = arguments.get("self"), arguments.get("indices")
+    if not isinstance(source, Value) or not isinstance(given, list):
+        return None
+    indices = _without_masks(given, known, emit)
+    dims = [dim for dim, index in enumerate(indices) if index is not None]
+    sizes = [source.shape[dim] for dim in dims]
+    if len(dims) < 1 or (len(dims) < 2 and indices == given) or not all(isinstance(size, int) for size in sizes):
+        return None
+    together = dims == list(range(dims[0], dims[0] + len(dims)))
+    first = dims[0] if together else 0  # torch puts them in front where a dimension lies between
+    rest = [dim for dim in range(len(source.shape)) if dim not in dims]
+    order = [*rest[:first], *dims, *rest[first:]]
+    value = source
+    if order != sorted(order):
+        shape = [source.shape[dim] for dim in order]
+        value = emit(aten.permute.default, {"self": value, "dims": order}, shape)
+    if len(dims) > 1:
+        shape = [*value.shape[:first], math.prod(sizes), *value.shape[first + len(dims) :]]
+        value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(shape)}, shape)
+    index = _joined(
+        [indices[dim] for dim in dims], sizes, result.shape[first : len(result.shape) - len(rest) + first], known, emit
+    )
+    return emit(aten.index.Tensor, {"self": value, "indices": [None] * first + [index]}, result.shape)
+
+
+def _without_masks(given: list[Any], known: Known, emit: Emission) -> list[Any]:
+    """The indices, a mask as the places where it holds."""
+    found: list[Any] = []
+    for index in given:
+        mask = known(index) if isinstance(index, Value) and index.dtype == "bool" else None
+        if mask is None:
+            found.append(index)
+        else:
+            found += [emit.constant(places, "places") for places in mask.nonzero(as_tuple=True)]
+    return found
+
+
+def _joined(indices: list[Any], sizes: list[Any], shape: Sequence[Any], known: Known, emit: Emission) -> Value:
+    """One index for several: the place in the dimensions as they lie behind one another."""
+    tensors = [
+        known(index) if not isinstance(index, Stored) or index.in_state_dict else index.tensor for index in indices
+    ]
+    if all(tensor is not None for tensor in tensors):
+        total = torch.zeros((), dtype=torch.long)
+        for tensor, size in zip(tensors, sizes, strict=True):
+            total = total * size + tensor.remainder(size)  # type: ignore[union-attr]
+        return emit.constant(total, "places")
+    total_value: Value | None = None
+    for index, size in zip(indices, sizes, strict=True):
+        wrapped = emit(aten.remainder.Scalar, {"self": index, "other": size}, index.shape, index.dtype)
+        if total_value is None:
+            total_value = wrapped
+            continue
+        scaled = emit(aten.mul.Tensor, {"self": total_value, "other": size}, total_value.shape, "int64")
+        total_value = emit(aten.add.Tensor, {"self": scaled, "other": wrapped}, shape, "int64")
+    assert total_value is not None
+    return total_value
+
+
+def _constant(index: Value, known: Known) -> torch.Tensor | None:
+    return index.tensor if isinstance(index, Stored) and not index.in_state_dict else known(index)
 
 
 def _rank(index: Any) -> int:

@@ -22,7 +22,7 @@ from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
 from transpiler.lift.folding import Folding
-from transpiler.lift.indexing import enumerated
+from transpiler.lift.indexing import enumerated, gathered
 from transpiler.lift.mutation import (
     Alias,
     Family,
@@ -245,6 +245,8 @@ class _Lifter:
             simpler = repeated(operator, arguments, results[0], emit)
             if simpler is None:
                 simpler = enumerated(node, arguments, emit)
+            if simpler is None and operator is torch.ops.aten.index.Tensor:
+                simpler = gathered(arguments, results[0], self._known(node), emit)
             if simpler is None:
                 simpler = self._written_anew(node, operator, arguments, emit)
             if simpler is not None:
@@ -280,7 +282,7 @@ class _Lifter:
 
     def _emitter(
         self, dtype: str, source: SourceLine | None, names: tuple[str | None, ...]
-    ) -> tuple[list[Statement], Emit]:
+    ) -> tuple[list[Statement], Emission]:
         """A list, and a function that adds calls of operators to it; all results have this type."""
         emission = Emission(dtype, source, names, self.numbers, self.made)
         return emission.statements, emission

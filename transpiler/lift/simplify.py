@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,11 +48,11 @@ def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resu
     """`repeat` of dimensions of size 1 and fills of dynamic size, as an `expand`, which costs nothing."""
     name = str(operator).rsplit(".", 1)[0]
     if name in ("aten.repeat", "aten.tile") and _repeats_units(arguments["self"], result.shape):
-        return emit(aten.expand.default, {"self": arguments["self"], "size": _sizes(result.shape)}, result.shape)
+        return emit(aten.expand.default, {"self": arguments["self"], "size": sizes_in(result.shape)}, result.shape)
     if name in _FILLS and any(not isinstance(size, int) for size in result.shape):
         shape = [size if isinstance(size, int) else 1 for size in result.shape]
         filled = emit(operator, {**arguments, "size": shape}, shape)
-        return emit(aten.expand.default, {"self": filled, "size": _sizes(result.shape)}, result.shape)
+        return emit(aten.expand.default, {"self": filled, "size": sizes_in(result.shape)}, result.shape)
     if name == "aten.scaled_dot_product_attention" and len(result.shape) == 4:
         return _attention_of_all_heads(operator, arguments, result, emit)
     if name == "aten.unfold":
@@ -82,14 +82,14 @@ def _repeated_heads(value: Value, wanted: tuple[Size, Size], emit: Emit) -> Valu
     had, rest = value.shape[1], value.shape[2:]
     if had in (1, heads):
         shape = (batch, heads, *rest)
-        return emit(aten.expand.default, {"self": value, "size": _sizes(shape)}, shape)
+        return emit(aten.expand.default, {"self": value, "size": sizes_in(shape)}, shape)
     assert isinstance(had, int)
     assert isinstance(heads, int)
     each = emit(aten.unsqueeze.default, {"self": value, "dim": 2}, (value.shape[0], had, 1, *rest))
     shape = (batch, had, heads // had, *rest)
-    each = emit(aten.expand.default, {"self": each, "size": _sizes(shape)}, shape)
+    each = emit(aten.expand.default, {"self": each, "size": sizes_in(shape)}, shape)
     shape = (batch, heads, *rest)
-    return emit(aten.reshape.default, {"self": each, "shape": _sizes(shape)}, shape)
+    return emit(aten.reshape.default, {"self": each, "shape": sizes_in(shape)}, shape)
 
 
 def _windows(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
@@ -122,5 +122,6 @@ def _is_number(argument: Any, number: int) -> bool:
     return isinstance(argument, int | float) and argument == number
 
 
-def _sizes(shape: tuple[Size, ...]) -> list[Any]:
+def sizes_in(shape: Sequence[Size]) -> list[Any]:
+    """A shape as an argument of an operator."""
     return [size if isinstance(size, int) else SymbolicSize(size) for size in shape]
