@@ -16,6 +16,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_proxy_slot
+from torch.nn import functional
 
 _ONE_LAYER = (1, 0.0, False, False, True)
 """num_layers, dropout, train, bidirectional, batch_first."""
@@ -86,14 +87,35 @@ _LAYERS = {
 }
 
 
+def _lstm_cell(x: Tensor, states: tuple[Tensor, Tensor], *weights: Any) -> tuple[Tensor, Tensor]:
+    """One step of `nn.LSTMCell`, in operators that leave the batch dynamic."""
+    hidden, cell = states
+    weight_ih, weight_hh, bias_ih, bias_hh = [*weights, None, None][:4]
+    gates = functional.linear(x, weight_ih, bias_ih) + functional.linear(hidden, weight_hh, bias_hh)
+    i, f, g, o = gates.chunk(4, 1)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    return o.sigmoid() * cell.tanh(), cell
+
+
+def _gru_cell(x: Tensor, hidden: Tensor, *weights: Any) -> Tensor:
+    """One step of `nn.GRUCell`, likewise."""
+    weight_ih, weight_hh, bias_ih, bias_hh = [*weights, None, None][:4]
+    r, z, n = functional.linear(x, weight_ih, bias_ih).chunk(3, 1)
+    r_2, z_2, n_2 = functional.linear(hidden, weight_hh, bias_hh).chunk(3, 1)
+    update = (z + z_2).sigmoid()
+    return (1 - update) * (n + (r + r_2).sigmoid() * n_2).tanh() + update * hidden
+
+
 @contextlib.contextmanager
 def layer_by_layer() -> Iterator[None]:
-    """Let `nn.LSTM`, `nn.GRU` and `nn.RNN` call their layers one by one."""
+    """Let `nn.LSTM`, `nn.GRU` and `nn.RNN` call their layers one by one, and cells do what they do in the open."""
     functions = torch._VF
     with contextlib.ExitStack() as stack:
         for name, layer in _LAYERS.items():
             whole = getattr(functions, name)
             stack.enter_context(mock.patch.object(functions, name, functools.partial(_stacked, layer, whole)))
+        stack.enter_context(mock.patch.object(functions, "lstm_cell", _lstm_cell))
+        stack.enter_context(mock.patch.object(functions, "gru_cell", _gru_cell))
         yield
 
 

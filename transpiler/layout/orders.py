@@ -15,6 +15,8 @@ from transpiler.layout.sizes import divide, product, same
 from transpiler.lift.program import Size
 
 ELLIPSIS, STAR = "...", "*"
+_LEAST_AXES = 2
+"""Keras's layers take no tensor with fewer: a batch, and features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,9 @@ def _wanted_axes(
             axes += stars[-1]
         elif axis == (STAR,):
             units = sum(1 for later in pattern.right[index + 1 :] if later != (STAR,) and not _named(later, named))
-            stars.append(_rest(front, taken, units, _unit_dimensions(layout)))
+            rest = _rest(front, taken, units, _unit_dimensions(layout))
+            lone = not rest and len(pattern.right) == _LEAST_AXES and bool(layout.broadcast)
+            stars.append(((),) if lone else rest)  # what is the same for all of a batch is a batch of one
             axes += stars[-1]
         elif axis == (ELLIPSIS,):
             axes += [layout.atoms_of(dim) for dim in ellipsis]

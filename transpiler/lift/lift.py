@@ -34,6 +34,7 @@ from transpiler.lift.mutation import (
     written_tensor,
 )
 from transpiler.lift.program import (
+    CONSTANT,
     Block,
     BlockArgument,
     BlockCall,
@@ -437,7 +438,7 @@ class _Lifter:
             elif isinstance(tree, Mapping) and tree and all(isinstance(item, Value) for item in tree.values()):
                 arguments += [BlockArgument(str(key), (item,), is_list=False) for key, item in tree.items()]
             else:
-                settings[name] = tree
+                settings[name] = CONSTANT if isinstance(value, torch.Tensor) else tree
         return tuple(arguments), settings
 
     def _tree(self, tree: Any) -> Any:

@@ -43,6 +43,10 @@ class SymbolicSize:
     expression: sympy.Expr
 
 
+CONSTANT = "a constant tensor"
+"""Stands in `Block.settings` for a tensor that is none of the graph's, such as a mask that the caller keeps: no rule
+that asks for None takes it."""
+
 Argument: TypeAlias = Any
 """Nested lists whose leaves are Values, SymbolicSizes and plain Python values."""
 

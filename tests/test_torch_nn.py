@@ -1,0 +1,100 @@
+"""Modules and functions of torch that no single rule serves: attention with masks, transformers, cells, indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from transpiler import transpile
+from transpiler.verify.randomise import randomise
+
+CAUSAL = torch.triu(torch.ones(5, 5), 1).bool()
+TOKENS = (5, 12)
+IMAGE = (6, 9, 11)
+
+
+class Around(nn.Module):
+    """A module within a model, called in some way."""
+
+    def __init__(self, layer: nn.Module, call: Callable[..., Any]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.call = call
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.call(self.layer, *inputs)
+
+
+def attention(**settings: Any) -> nn.Module:
+    return nn.MultiheadAttention(12, 3, batch_first=True, **settings)
+
+
+def plain(layer: nn.Module, *inputs: Tensor) -> Any:
+    return layer(*inputs)
+
+
+def masked(layer: nn.Module, x: Tensor) -> Any:
+    return layer(x, x, x, attn_mask=CAUSAL, need_weights=False)
+
+
+def padded(layer: nn.Module, x: Tensor) -> Any:
+    return layer(x, x, x, key_padding_mask=x[..., 0] > 1, attn_mask=CAUSAL)
+
+
+ENCODER: dict[str, Any] = {"d_model": 12, "nhead": 3, "dim_feedforward": 17, "batch_first": True}
+MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    "attention with weights": (attention, lambda layer, x: layer(x, x, x), (TOKENS,)),
+    "weights of each head": (attention, lambda layer, x: layer(x, x, x, average_attn_weights=False), (TOKENS,)),
+    "a mask that the model keeps": (attention, masked, (TOKENS,)),
+    "a padding mask": (attention, padded, (TOKENS,)),
+    "biases for keys": (lambda: attention(add_bias_kv=True, add_zero_attn=True), masked, (TOKENS,)),
+    "encoder layer": (lambda: nn.TransformerEncoderLayer(**ENCODER), plain, (TOKENS,)),
+    "encoder": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(norm_first=True, activation="gelu", **ENCODER), 2),
+        plain,
+        (TOKENS,),
+    ),
+    "decoder": (
+        lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(**ENCODER), 2),
+        plain,
+        (TOKENS, (7, 12)),
+    ),
+    "lstm cell": (lambda: nn.LSTMCell(4, 6), plain, ((4,),)),
+    "gru cell": (lambda: nn.GRUCell(4, 6), plain, ((4,),)),
+    "rnn cell": (lambda: nn.RNNCell(4, 6), plain, ((4,),)),
+    "bilinear": (lambda: nn.Bilinear(4, 5, 6), plain, ((3, 4), (3, 5))),
+    "two indices": (nn.Identity, lambda _, x: x[:, [0, 2, 1], [3, 1, -2]], (IMAGE,)),
+    "indices apart": (nn.Identity, lambda _, x: x[:, [[0], [1]], :, [[1, 2, 3]]], (IMAGE,)),
+    "indices that are computed": (
+        nn.Identity,
+        lambda _, x: x[:, x[0, :, 0, 0].argsort(), (x[0, :, 0, 1] > 0).long()],
+        (IMAGE,),
+    ),
+    "a mask that is known": (nn.Identity, lambda _, x: x[:, torch.arange(6) % 3 == 0], (IMAGE,)),
+    "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
+    "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
+}
+
+
+def computed(x: Tensor) -> Tensor:
+    return x[:, x[0, :, 0, 0].argsort(), (x[0, :, 0, 1] > 0).long()]
+
+
+def warped(x: Tensor) -> Tensor:
+    theta = torch.tensor([[[1.0, 0.2, 0.1], [0.1, 0.9, 0.0]]]).expand(x.shape[0], 2, 3)
+    grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_matches_torch(name: str) -> None:
+    build, call, shapes = MODULES[name]
+    torch.manual_seed(0)
+    model = Around(build(), call).eval()
+    randomise(model, 0)
+    port = transpile(model, tuple(torch.randn(1, *shape) for shape in shapes), name="Around")
+    assert port.verify(batches=(1, 2)).max_rel_err <= 1e-5
