@@ -327,6 +327,8 @@ class BlockLowering:
         constructor = (
             calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
         )
+        if self._keeps_frozen(stored.values()):
+            constructor = replace(constructor, keywords=(*constructor.keywords, ("trainable", Literal(value=False))))
         identity = (str(key), constructor)
         if identity in self._members:
             return self._members[identity]
@@ -349,6 +351,12 @@ class BlockLowering:
             variables = tuple(f"{member_path(member)}.{variable}" for variable in variables_of(entry.targets, calls))
             self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of, ordered.behind))
         return member
+
+    def _keeps_frozen(self, stored: Iterable[Stored]) -> bool:
+        """Whether a layer's own parameters are frozen, in a module whose others are not."""
+        parameters = [tensor.tensor for tensor in stored if isinstance(tensor.tensor, nn.Parameter)]
+        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+        return frozen and any(parameter.requires_grad for parameter in self.block.module.parameters())
 
     def _place(self, path: str) -> tuple[str, str]:
         """The attribute's name and the torch path below this body."""

@@ -7,7 +7,7 @@ import difflib
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transpiler.errors import Diagnostic, RulesError
@@ -61,6 +61,7 @@ def assignment(path: Path | None, name: str = "") -> Assignment:
         raise RulesError(Diagnostic(f"no rule is for {name!r}", where=path.name if path else "", hint=hint))
     if book.model is not None and path is not None:
         load_factory(book.model.factory, path.parent)
+    book = replace(book, model=None)  # its inputs and results are those of a whole model
     return Assignment(book, claims(rules), tuple(rule for rule in rules if not rule.examples))
 
 
