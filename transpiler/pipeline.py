@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.export import capture
+from transpiler.capture.sizes import input_names
 from transpiler.capture.trace import Trace
 from transpiler.kept import kept_modules
 from transpiler.language.expressions import Scope, evaluate
-from transpiler.language.syntax import ModelDeclaration, RuleBook
+from transpiler.language.syntax import InputDeclaration, ModelDeclaration, RuleBook
 from transpiler.layout.program import LaidOut
 from transpiler.layout.whole import layout
 from transpiler.lift.lift import lift
@@ -49,7 +50,7 @@ def run_stages(
         ModelError: the model cannot be captured, or something in it has no rule.
         RulesError: a rule cannot be applied.
     """
-    declaration = book.model
+    declaration = None if book.model is None else _named_as(book.model, input_names(model, args, kwargs))
     style = style_of(declaration)
     trace = capture(model, args, kwargs, {**_dynamic(declaration), **dynamic}, constructors)
     lifted, matched = lifted_and_matched(trace, book)
@@ -93,6 +94,18 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
     prefix, package, keep = given.pop("prefix", ""), given.pop("package", ""), given.pop("keep_unused", False)
     renames = tuple((name.removeprefix("rename."), str(value)) for name, value in given.items())
     return Style(prefix=str(prefix), renames=renames, package=str(package), keep_unused=bool(keep))
+
+
+def _named_as(declaration: ModelDeclaration, names: Sequence[str]) -> ModelDeclaration:
+    """The declared inputs under the names of `forward`, in whose order they stand if their own are others."""
+    inputs = declaration.inputs
+    if {entry.name for entry in inputs} <= set(names) or len(inputs) != len(names):
+        return declaration
+    return replace(declaration, inputs=tuple(map(_renamed, inputs, names)))
+
+
+def _renamed(entry: InputDeclaration, name: str) -> InputDeclaration:
+    return replace(entry, name=name)
 
 
 def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[str | None, ...]]:

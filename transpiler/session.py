@@ -106,7 +106,7 @@ class Project:
 
     @cached_property
     def arguments(self) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
-        """Example inputs as the rules declare them: by name, or by position if `forward` takes any number of them."""
+        """Example inputs as the rules declare them: by name, or in order if their names are not those of `forward`."""
         import torch  # noqa: PLC0415  (slow)
 
         from transpiler.capture.sizes import in_order  # noqa: PLC0415  (imports torch)
@@ -114,13 +114,8 @@ class Project:
         generator = torch.Generator().manual_seed(0)
         inputs = {declared.name: _example(declared, generator) for declared in self.declaration.inputs}
         parameters = inspect.signature(self.model.forward).parameters
-        if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters.values()):
+        if not inputs.keys() <= parameters.keys():
             return tuple(inputs.values()), {}
-        unknown = [declared for declared in self.declaration.inputs if declared.name not in parameters]
-        if unknown:
-            problem = f"{type(self.model).__name__}.forward has no parameter {unknown[0].name!r}"
-            hint = f"it has: {', '.join(parameters)}"
-            raise RulesError(Diagnostic(problem, where=str(unknown[0].type.position), hint=hint))
         return (), in_order(self.model, inputs)
 
     @cached_property

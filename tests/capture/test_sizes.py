@@ -68,3 +68,8 @@ def test_the_limit_does_not_reach_beyond_its_body() -> None:
 def spin() -> None:
     while True:
         time.sleep(0.01)
+
+
+def test_inputs_that_forward_does_not_take() -> None:
+    with pytest.raises(ModelError, match="does not take these inputs: too many positional arguments"):
+        capture(nn.ReLU(), (torch.rand(2, 3), torch.rand(2, 3)))

@@ -36,8 +36,7 @@ class NamedSizes:
         kwargs: Mapping[str, Any],
         named: Mapping[str, tuple[str | None, ...]],
     ) -> None:
-        bound = inspect.signature(model.forward).bind(*args, **kwargs)
-        self._arguments = dict(bound.arguments)
+        self._arguments = _bound(model, args, kwargs)
         self._named = named
         self._traced: list[tuple[str, int, str, Any]] = []
         self._fixed: dict[tuple[str, int], str] = {}
@@ -107,6 +106,21 @@ class NamedSizes:
     def _names(self, leaf: str, tensor: torch.Tensor) -> tuple[str | None, ...]:
         default = (_BATCH, *[None] * (tensor.dim() - 1)) if tensor.dim() else ()
         return self._named.get(leaf, default)
+
+
+def input_names(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the tensors of a call: the parameters' of `forward`, and a number behind those of a structure."""
+    return tuple(name for name, _ in _leaves(_bound(model, args, kwargs)))
+
+
+def _bound(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    signature = inspect.signature(model.forward)
+    try:
+        return dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        where = f"{type(model).__name__}.forward"
+        hint = f"it takes: {', '.join(signature.parameters) or 'nothing'}"
+        raise ModelError(Diagnostic(f"does not take these inputs: {error}", where=where, hint=hint)) from error
 
 
 def in_order(model: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:
