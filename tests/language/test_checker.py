@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules, pack_file
@@ -303,3 +304,14 @@ def test_shipped_packs_are_sound():
 
 def test_shipped_packs_are_not_checked_on_every_run():
     assert check(load_rules(None)) == ()
+
+
+def test_classes_keep_their_parameters_after_constructors_were_recorded():
+    from transpiler.capture.constructors import recording
+    from transpiler.language import torch_facts
+
+    with recording():
+        torch.nn.Linear(2, 3)
+    torch_facts._class_facts.cache_clear()
+    facts = torch_facts.class_facts("torch.nn.MaxPool1d")
+    assert "ceil_mode" in facts.parameters

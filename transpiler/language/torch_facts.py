@@ -118,7 +118,8 @@ def _class_facts(name: str) -> ClassFacts | Missing | None:
 
 def _facts(cls: type) -> ClassFacts:
     gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    constructor = inspect.signature(cls).parameters.values()
+    # Not of the class: a `__new__` with any arguments, which recording constructors leaves in place, would come first.
+    constructor = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
     others = tuple(item.name for item in constructor if item.kind in gathered or item.name.startswith("_"))
     parameters = tuple(item.name for item in constructor if item.name not in others)
     forward = getattr(cls, "forward", None)
