@@ -12,8 +12,8 @@ import importlib
 import inspect
 import itertools
 import logging
+import os
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +37,7 @@ from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
 
+_HERE = str(Path(__file__).parent)
 EXPORT_LIMIT = 180.0
 """Seconds for exporting with dynamic sizes beyond the batch: some models make equations of sizes that never end."""
 
@@ -67,10 +68,9 @@ def capture(
     recorder = _Recorder(model, named)
     was_training = {name: module.training for name, module in model.named_modules()}
     model.eval()
-    limit = EXPORT_LIMIT if named.beyond_batch else threading.TIMEOUT_MAX
     try:
         with (
-            time_limit(limit),
+            time_limit(EXPORT_LIMIT) if named.beyond_batch else contextlib.nullcontext(),
             recorder.hooked(),
             _quiet(),
             torch.no_grad(),
@@ -277,7 +277,7 @@ def _innermost_user_frame(frames: traceback.StackSummary) -> traceback.StackSumm
 def _is_model_code(file: str) -> bool:
     """The user's files, libraries of models, and torch's own modules; none of torch's machinery."""
     if "/torch/" not in file:
-        return Path(file).parent != Path(__file__).parent
+        return os.path.dirname(file) != _HERE  # noqa: PTH120  (for every frame of every node: a Path is slow)
     return "/torch/nn/modules/" in file and not file.endswith("/module.py")
 
 
@@ -289,13 +289,6 @@ def _caller() -> SourceFrame | None:
             return SourceFrame(name, frame.f_lineno)
         frame = frame.f_back
     return None
-
-
-@contextlib.contextmanager
-def _as_traced() -> Iterator[None]:
-    """Export as lift wants it."""
-    with without_triton(), _flat(), layer_by_layer():
-        yield
 
 
 @contextlib.contextmanager

@@ -23,45 +23,29 @@ _ONE_LAYER = (1, 0.0, False, False, True)
 _ZEROS = ("aten.zeros.default", "aten.new_zeros.default", "aten.zeros_like.default")
 
 
-def _lstm(
-    x: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None = None,
-    bias_hh: Tensor | None = None,
-    hidden: Tensor | None = None,
-    cell: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(n, l, i) and states (n, h), zeros by default, to the sequence (n, l, h) and the last hidden and cell state."""
-    start = [_state(x, weight_hh, hidden), _state(x, weight_hh, cell)]
-    weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
-    y, last, last_cell = torch.lstm(x, start, weights, bias_ih is not None, *_ONE_LAYER)
-    return y, last[0].clone(), last_cell[0].clone()
+def _operator(name: str, run: Callable[..., Any], states: tuple[str, ...]) -> Any:
+    """An operator of PyTorch for one layer in one direction, batch first.
 
+    It takes (n, l, i), weights, and states (n, h), zeros by default, to the sequence (n, l, h) and the last states.
 
-def _with_one_state(run: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
-    def layer(
-        x: Tensor,
-        weight_ih: Tensor,
-        weight_hh: Tensor,
-        bias_ih: Tensor | None = None,
-        bias_hh: Tensor | None = None,
-        hidden: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """(n, l, i) and the state (n, h), zeros by default, to the sequence (n, l, h) and the last state."""
+    Args:
+        name: of the operator.
+        run: torch's operator for all layers, such as `torch.lstm`.
+        states: their names; several are given to `run` as a list.
+    """
+    optional = "".join(f", Tensor? {each}=None" for each in ("bias_ih", "bias_hh", *states))
+    returned = ", ".join(["Tensor"] * (1 + len(states)))
+    schema = f"(Tensor x, Tensor weight_ih, Tensor weight_hh{optional}) -> ({returned})"
+
+    def layer(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, *others: Tensor | None) -> tuple[Tensor, ...]:
+        bias_ih, bias_hh, *given = [*others, *[None] * (2 + len(states))][: 2 + len(states)]
+        start = [x.new_zeros(1, x.shape[0], weight_hh.shape[1]) if state is None else state[None] for state in given]
         weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
-        y, last = run(x, _state(x, weight_hh, hidden), weights, bias_ih is not None, *_ONE_LAYER)
-        return y, last[0].clone()
-
-    return layer
-
-
-def _operator(name: str, run: Callable[..., tuple[Tensor, ...]], states: int) -> Any:
-    """An operator of PyTorch that does what `run` does, with shapes and gradients."""
-    operator = torch.library.custom_op(f"kerascribe::{name}", run, mutates_args=())
+        y, *last = run(x, start if len(states) > 1 else start[0], weights, bias_ih is not None, *_ONE_LAYER)
+        return (y, *(state[0].clone() for state in last))
 
     def shapes(x: Tensor, _weight_ih: Tensor, weight_hh: Tensor, *_others: Tensor | None) -> tuple[Tensor, ...]:
-        last = (x.new_empty(x.shape[0], weight_hh.shape[1]) for _ in range(states))
+        last = (x.new_empty(x.shape[0], weight_hh.shape[1]) for _ in states)
         return (x.new_empty(x.shape[0], x.shape[1], weight_hh.shape[1]), *last)
 
     def keep(ctx: Any, inputs: tuple[Tensor | None, ...], output: object) -> None:  # noqa: ARG001  (torch names it)
@@ -70,20 +54,21 @@ def _operator(name: str, run: Callable[..., tuple[Tensor, ...]], states: int) ->
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         given = [None if tensor is None else tensor.detach().requires_grad_() for tensor in ctx.given]
         with torch.enable_grad():
-            results = run(*given)
+            results = layer(*given)  # type: ignore[arg-type]  # only states and biases are None
         found = iter(torch.autograd.grad(results, [t for t in given if t is not None], gradients, allow_unused=True))
         return tuple(None if tensor is None else next(found) for tensor in given)
 
+    operator = torch.library.custom_op(f"kerascribe::{name}", layer, mutates_args=(), schema=schema)
     operator.register_fake(shapes)
     operator.register_autograd(backward, setup_context=keep)
     return operator
 
 
 _LAYERS = {
-    "lstm": _operator("lstm", _lstm, 2),
-    "gru": _operator("gru", _with_one_state(torch.gru), 1),
-    "rnn_tanh": _operator("rnn_tanh", _with_one_state(torch.rnn_tanh), 1),
-    "rnn_relu": _operator("rnn_relu", _with_one_state(torch.rnn_relu), 1),
+    "lstm": _operator("lstm", torch.lstm, ("hidden", "cell")),
+    "gru": _operator("gru", torch.gru, ("hidden",)),
+    "rnn_tanh": _operator("rnn_tanh", torch.rnn_tanh, ("hidden",)),
+    "rnn_relu": _operator("rnn_relu", torch.rnn_relu, ("hidden",)),
 }
 
 
@@ -150,7 +135,3 @@ def _is_zero(tensor: Tensor) -> bool:
     mode = get_innermost_proxy_mode()
     proxy: Any = None if mode is None else get_proxy_slot(tensor, mode.tracer, None)
     return proxy is not None and str(getattr(proxy, "proxy", proxy).node.target) in _ZEROS
-
-
-def _state(x: Tensor, weight_hh: Tensor, given: Tensor | None) -> Tensor:
-    return x.new_zeros(1, x.shape[0], weight_hh.shape[1]) if given is None else given[None]

@@ -68,7 +68,7 @@ class NamedSizes:
         self._traced, self._fixed = [], {}
         for leaf, tensor in _leaves(arguments):
             for axis, (name, size) in enumerate(zip(self._names(leaf, tensor), tensor.shape, strict=True)):
-                if name is not None:
+                if name is not None and leaf in self._named:
                     self._traced.append((leaf, axis, name, size))
                 if name is not None and _hint(size) == _hint(first.setdefault(name, size)):
                     torch._check(size == first[name])
@@ -79,7 +79,7 @@ class NamedSizes:
         return any(name is not None for names in self._named.values() for name in names[1:])
 
     def watch(self, path: str) -> None:
-        """Note which sizes are fixed by now: `path` is the module that the trace is in."""
+        """Note which sizes that were named are fixed by now: `path` is the module that the trace is in."""
         for leaf, axis, _, size in self._traced:
             if (leaf, axis) not in self._fixed and _value(size) is not None:
                 self._fixed[leaf, axis] = path
@@ -98,7 +98,7 @@ class NamedSizes:
                 hint=f"declare dimension {axis} of {leaf} as {_value(size)}",
             )
             for leaf, axis, name, size in self._traced
-            if leaf in self._named and _value(size) is not None
+            if _value(size) is not None
         ]
         if problems:
             raise ModelError(problems)
