@@ -15,7 +15,7 @@ from transpiler.capture.sizes import input_names
 from transpiler.capture.trace import Trace
 from transpiler.kept import kept_modules
 from transpiler.language.expressions import Scope, evaluate
-from transpiler.language.syntax import InputDeclaration, ModelDeclaration, RuleBook
+from transpiler.language.syntax import ModelDeclaration, RuleBook
 from transpiler.layout.program import LaidOut
 from transpiler.layout.whole import layout
 from transpiler.lift.lift import lift
@@ -101,11 +101,8 @@ def _named_as(declaration: ModelDeclaration, names: Sequence[str]) -> ModelDecla
     inputs = declaration.inputs
     if {entry.name for entry in inputs} <= set(names) or len(inputs) != len(names):
         return declaration
-    return replace(declaration, inputs=tuple(map(_renamed, inputs, names)))
-
-
-def _renamed(entry: InputDeclaration, name: str) -> InputDeclaration:
-    return replace(entry, name=name)
+    renamed = (replace(entry, name=name) for entry, name in zip(inputs, names, strict=True))
+    return replace(declaration, inputs=tuple(renamed))
 
 
 def _dynamic(declaration: ModelDeclaration | None) -> dict[str, tuple[str | None, ...]]:

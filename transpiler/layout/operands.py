@@ -75,20 +75,22 @@ def by_patterns(
     patterns = {entry.operand: entry.pattern for entry in reads}
     kept = [{letter for axis in pattern.left for letter in axis} for pattern in writes]
     written = set.intersection(*kept) if kept else set()
-    tensors = [
-        (tensor, patterns[name]) for name, operand in operands.items() for tensor in _each(operand) if name in patterns
-    ]
-    written -= _partly_alike([read(tensor.layout, pattern, permutable, written) for tensor, pattern in tensors])
-    readings: list[Reading] = []
+    tensors = [(tensor, patterns.get(name)) for name, operand in operands.items() for tensor in _each(operand)]
+
+    def read_all(alike: Collection[str]) -> list[Reading]:
+        return [read(tensor.layout, pattern, permutable, alike) for tensor, pattern in tensors if pattern is not None]
+
+    readings = read_all(written)
+    if partly := _partly_alike(readings):
+        readings = read_all(written - partly)
+    following = iter(readings)
     held: list[Held] = []
-    for name, operand in operands.items():
-        for tensor in _each(operand):
-            if name not in patterns:
-                held.append(body.arrange(tensor, tensor.layout, as_torch(tensor.layout)))
-                continue
-            reading = read(tensor.layout, patterns[name], permutable, written)
-            readings.append(reading)
-            held.append(body.arrange(tensor, reading.layout, reading.axes))
+    for tensor, pattern in tensors:
+        if pattern is None:
+            held.append(body.arrange(tensor, tensor.layout, as_torch(tensor.layout)))
+            continue
+        reading = next(following)
+        held.append(body.arrange(tensor, reading.layout, reading.axes))
     results = tuple(
         write(writes[min(index, len(writes) - 1)], shape, readings) if writes else standard(shape)
         for index, shape in enumerate(shapes)

@@ -16,20 +16,24 @@ from transpiler.lift.emission import Emission
 from transpiler.lift.program import Stored, Value
 from transpiler.lift.scatter import Known
 from transpiler.lift.simplify import sizes_in
-from transpiler.lift.views import Emit
 
 aten = torch.ops.aten
 _PLACED = (aten.unsqueeze.default, aten.view.default, aten.reshape.default, aten.slice.Tensor, aten.alias.default)
 
 
-def enumerated(node: torch.fx.Node, arguments: Mapping[str, Any], emit: Emit) -> Value | None:
-    """`x[i, j]`, each index counting a whole leading dimension of `x` along a dimension of its own: `x` permuted.
-
-    None for all other calls.
-    """
+def indexed(
+    node: torch.fx.Node, arguments: Mapping[str, Any], result: Value, known: Known, emit: Emission
+) -> Value | None:
+    """`x[i, j]` in simpler operators; None for other operators, and for one index, which rules serve as it is."""
     source = arguments.get("self")
     if node.target is not aten.index.Tensor or not isinstance(source, Value):
         return None
+    enumerated = _enumerated(node, source, emit)
+    return _gathered(source, arguments["indices"], result, known, emit) if enumerated is None else enumerated
+
+
+def _enumerated(node: torch.fx.Node, source: Value, emit: Emission) -> Value | None:
+    """`x[i, j]`, each index counting a whole leading dimension of `x` along a dimension of its own: `x` permuted."""
     indices = node.args[1]
     assert isinstance(indices, list | tuple)
     rank = max((_rank(index) for index in indices), default=0)
@@ -41,10 +45,7 @@ def enumerated(node: torch.fx.Node, arguments: Mapping[str, Any], emit: Emit) ->
         return None
     rest = range(len(places), len(source.shape))
     order = [*sorted(range(len(places)), key=lambda dim: places[dim]), *rest]  # type: ignore[arg-type,return-value]
-    value = source
-    if order != sorted(order):
-        shape = [source.shape[dim] for dim in order]
-        value = emit(aten.permute.default, {"self": value, "dims": order}, shape)
+    value = _permuted(source, order, emit)
     for place in range(rank):
         if place not in places:
             shape = [*value.shape[:place], 1, *value.shape[place:]]
@@ -52,14 +53,11 @@ def enumerated(node: torch.fx.Node, arguments: Mapping[str, Any], emit: Emit) ->
     return value
 
 
-def gathered(arguments: Mapping[str, Any], result: Value, known: Known, emit: Emission) -> Value | None:
+def _gathered(source: Value, given: list[Any], result: Value, known: Known, emit: Emission) -> Value | None:
     """`x[i, :, j]` with several indices, as one index into their dimensions, joined.
 
     Masks must be known when the code is generated, and so must the sizes of the dimensions.
     """
-    source, given = arguments.get("self"), arguments.get("indices")
-    if not isinstance(source, Value) or not isinstance(given, list):
-        return None
     indices = _without_masks(given, known, emit)
     dims = [dim for dim, index in enumerate(indices) if index is not None]
     sizes = [source.shape[dim] for dim in dims]
@@ -69,10 +67,7 @@ def gathered(arguments: Mapping[str, Any], result: Value, known: Known, emit: Em
     first = dims[0] if together else 0  # torch puts them in front where a dimension lies between
     rest = [dim for dim in range(len(source.shape)) if dim not in dims]
     order = [*rest[:first], *dims, *rest[first:]]
-    value = source
-    if order != sorted(order):
-        shape = [source.shape[dim] for dim in order]
-        value = emit(aten.permute.default, {"self": value, "dims": order}, shape)
+    value = _permuted(source, order, emit)
     if len(dims) > 1:
         shape = [*value.shape[:first], math.prod(sizes), *value.shape[first + len(dims) :]]
         value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(shape)}, shape)
@@ -80,6 +75,12 @@ def gathered(arguments: Mapping[str, Any], result: Value, known: Known, emit: Em
         [indices[dim] for dim in dims], sizes, result.shape[first : len(result.shape) - len(rest) + first], known, emit
     )
     return emit(aten.index.Tensor, {"self": value, "indices": [None] * first + [index]}, result.shape)
+
+
+def _permuted(value: Value, order: list[int], emit: Emission) -> Value:
+    if order == sorted(order):
+        return value
+    return emit(aten.permute.default, {"self": value, "dims": order}, [value.shape[dim] for dim in order])
 
 
 def _without_masks(given: list[Any], known: Known, emit: Emission) -> list[Any]:
@@ -96,9 +97,7 @@ def _without_masks(given: list[Any], known: Known, emit: Emission) -> list[Any]:
 
 def _joined(indices: list[Any], sizes: list[Any], shape: Sequence[Any], known: Known, emit: Emission) -> Value:
     """One index for several: the place in the dimensions as they lie behind one another."""
-    tensors = [
-        known(index) if not isinstance(index, Stored) or index.in_state_dict else index.tensor for index in indices
-    ]
+    tensors = [_constant(index, known) for index in indices]
     if all(tensor is not None for tensor in tensors):
         total = torch.zeros((), dtype=torch.long)
         for tensor, size in zip(tensors, sizes, strict=True):

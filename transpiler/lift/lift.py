@@ -22,7 +22,7 @@ from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
 from transpiler.lift.folding import Folding
-from transpiler.lift.indexing import enumerated, gathered
+from transpiler.lift.indexing import indexed
 from transpiler.lift.mutation import (
     Alias,
     Family,
@@ -245,9 +245,7 @@ class _Lifter:
             statements, emit = self._emitter(results[0].dtype, source, names)
             simpler = repeated(operator, arguments, results[0], emit)
             if simpler is None:
-                simpler = enumerated(node, arguments, emit)
-            if simpler is None and operator is torch.ops.aten.index.Tensor:
-                simpler = gathered(arguments, results[0], self._known(node), emit)
+                simpler = indexed(node, arguments, results[0], self._known(node), emit)
             if simpler is None:
                 simpler = self._written_anew(node, operator, arguments, emit)
             if simpler is not None:
