@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from transpiler import Port, transpile
-from transpiler.capture.constructors import recording
 from transpiler.errors import ModelError
 from transpiler.verify.compare import compare
 from transpiler.verify.inputs import Case, given_like
@@ -62,13 +61,10 @@ def texts(batch: int, length: int) -> dict[str, Tensor]:
     return {"input_ids": torch.randint(0, WORDS, (batch, length), generator=generator), "attention_mask": mask}
 
 
-def ported(build: Callable[[], nn.Module]) -> Port:
-    torch.manual_seed(0)
-    with recording() as constructors:
-        model = build()
+def ported(model: nn.Module) -> Port:
     randomise(model.eval(), 0)
     dynamic: dict[str, tuple[str | None, ...]] = dict.fromkeys(texts(2, 16), ("batch", "length"))
-    return transpile(model, (), texts(2, 16), name="Writer", constructors=constructors, dynamic=dynamic)
+    return transpile(model, (), texts(2, 16), name="Writer", dynamic=dynamic)
 
 
 def largest_error(port: Port, model: nn.Module, batch: int, length: int) -> float:
@@ -78,7 +74,7 @@ def largest_error(port: Port, model: nn.Module, batch: int, length: int) -> floa
 
 def test_written_in_the_manner_of_transformers_at_three_lengths() -> None:
     model = Writer()
-    port = ported(lambda: model)
+    port = ported(model)
     assert "take" not in port.source.partition("def call")[2], port.source  # the mask needs no gather
     assert {output.name for output in port.signature.outputs} == {"logits", "hidden"}
     for batch, length in ((3, 16), (1, 11), (2, 23)):
@@ -86,7 +82,7 @@ def test_written_in_the_manner_of_transformers_at_three_lengths() -> None:
 
 
 def test_sizes_of_one_name_are_one_size() -> None:
-    port = ported(Writer)
+    port = ported(Writer())
     read = {line for line in port.source.splitlines() if "ops.shape(attention_mask)" in line}
     assert not read  # every length is that of the first input
 
@@ -132,7 +128,7 @@ def llama(transformers: Any) -> nn.Module:
 def test_transformers_at_three_lengths(build: Callable[[Any], nn.Module]) -> None:
     transformers = pytest.importorskip("transformers")
     model = build(transformers)
-    port = ported(lambda: model)
+    port = ported(model)
     for batch, length in ((3, 16), (1, 11), (2, 23)):
         assert largest_error(port, model, batch, length) <= TOLERANCE
 

@@ -80,10 +80,6 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
 }
 
 
-def computed(x: Tensor) -> Tensor:
-    return x[:, x[0, :, 0, 0].argsort(), (x[0, :, 0, 1] > 0).long()]
-
-
 def warped(x: Tensor) -> Tensor:
     theta = torch.tensor([[[1.0, 0.2, 0.1], [0.1, 0.9, 0.0]]]).expand(x.shape[0], 2, 3)
     grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from tests.networks import calibrate, network, randomise, slimneck_module
+from tests.networks import calibrate, leaves, network, randomise, slimneck_module
 from transpiler import transpile
 from transpiler.capture.constructors import recording
 from transpiler.weights.pour import unpour
@@ -60,13 +60,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
 }
 
 
-def leaves(structure: Any) -> list[Any]:
-    """The tensors of an output, in order."""
-    if isinstance(structure, tuple | list):
-        return [leaf for item in structure for leaf in leaves(item)]
-    return [structure]
-
-
 def torch_step(model: nn.Module, x: Tensor) -> float:
     """One step of gradient descent on the mean square of the outputs."""
     loss = torch.stack([output.square().mean() for output in leaves(model(x))]).sum()
@@ -84,8 +77,7 @@ def keras_step(model: Any, x: Any) -> float:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        outputs = leaves(model(x, training=True))
-        loss = sum(keras.ops.mean(keras.ops.square(output)) for output in outputs)
+        loss = sum(keras.ops.mean(keras.ops.square(output)) for output in leaves(model(x, training=True)))
     weights = model.trainable_variables
     for weight, gradient in zip(weights, tape.gradient(loss, [w.value for w in weights]), strict=True):
         weight.assign(weight - RATE * gradient)
