@@ -74,6 +74,11 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         lambda _, x: x[:, x[0, :, 0, 0].argsort(), (x[0, :, 0, 1] > 0).long()],
         (IMAGE,),
     ),
+    "three indices, the last wider": (
+        nn.Identity,
+        lambda _, x: x[:, x[0, :2, 0, :1].long(), x[0, 2:4, 0, :1].long(), x[0, :1, 1, :3].long()],
+        (IMAGE,),
+    ),
     "a mask that is known": (nn.Identity, lambda _, x: x[:, torch.arange(6) % 3 == 0], (IMAGE,)),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),

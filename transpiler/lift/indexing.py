@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
 
 from transpiler.lift.emission import Emission
-from transpiler.lift.program import Stored, Value
+from transpiler.lift.program import Size, Stored, Value
 from transpiler.lift.scatter import Known
 from transpiler.lift.simplify import sizes_in
 
@@ -71,9 +72,7 @@ def _gathered(source: Value, given: list[Any], result: Value, known: Known, emit
     if len(dims) > 1:
         shape = [*value.shape[:first], math.prod(sizes), *value.shape[first + len(dims) :]]
         value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(shape)}, shape)
-    index = _joined(
-        [indices[dim] for dim in dims], sizes, result.shape[first : len(result.shape) - len(rest) + first], known, emit
-    )
+    index = _joined([indices[dim] for dim in dims], sizes, known, emit)
     return emit(aten.index.Tensor, {"self": value, "indices": [None] * first + [index]}, result.shape)
 
 
@@ -95,7 +94,7 @@ def _without_masks(given: list[Any], known: Known, emit: Emission) -> list[Any]:
     return found
 
 
-def _joined(indices: list[Any], sizes: list[Any], shape: Sequence[Any], known: Known, emit: Emission) -> Value:
+def _joined(indices: list[Any], sizes: list[Any], known: Known, emit: Emission) -> Value:
     """One index for several: the place in the dimensions as they lie behind one another."""
     tensors = [_constant(index, known) for index in indices]
     if all(tensor is not None for tensor in tensors):
@@ -103,16 +102,21 @@ def _joined(indices: list[Any], sizes: list[Any], shape: Sequence[Any], known: K
         for tensor, size in zip(tensors, sizes, strict=True):
             total = total * size + tensor.remainder(size)  # type: ignore[union-attr]
         return emit.constant(total, "places")
-    total_value: Value | None = None
-    for index, size in zip(indices, sizes, strict=True):
-        wrapped = emit(aten.remainder.Scalar, {"self": index, "other": size}, index.shape, index.dtype)
-        if total_value is None:
-            total_value = wrapped
-            continue
-        scaled = emit(aten.mul.Tensor, {"self": total_value, "other": size}, total_value.shape, "int64")
-        total_value = emit(aten.add.Tensor, {"self": scaled, "other": wrapped}, shape, "int64")
-    assert total_value is not None
-    return total_value
+    wrapped = [
+        emit(aten.remainder.Scalar, {"self": index, "other": size}, index.shape, index.dtype)
+        for index, size in zip(indices, sizes, strict=True)
+    ]
+    place = wrapped[0]
+    for index, size in zip(wrapped[1:], sizes[1:], strict=True):
+        scaled = emit(aten.mul.Tensor, {"self": place, "other": size}, place.shape, "int64")
+        shape = _broadcast(scaled.shape, index.shape)
+        place = emit(aten.add.Tensor, {"self": scaled, "other": index}, shape, "int64")
+    return place
+
+
+def _broadcast(one: Sequence[Size], other: Sequence[Size]) -> tuple[Size, ...]:
+    pairs = zip_longest(reversed(one), reversed(other), fillvalue=1)
+    return tuple(b if a == 1 else a for a, b in pairs)[::-1]
 
 
 def _constant(index: Value, known: Known) -> torch.Tensor | None:
