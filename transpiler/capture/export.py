@@ -10,16 +10,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import itertools
 import logging
-import os
-import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 from unittest import mock
 
@@ -29,15 +23,15 @@ from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_pro
 from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
+from transpiler.capture.frames import as_text, running
 from transpiler.capture.limit import TimeLimitError, time_limit
 from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
-from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace
+from transpiler.capture.trace import ModuleCall, NodeRef, Trace
 from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
 
-_HERE = str(Path(__file__).parent)
 EXPORT_LIMIT = 180.0
 """Seconds for exporting with dynamic sizes beyond the batch: some models make equations of sizes that never end."""
 
@@ -165,7 +159,7 @@ class _Recorder:
         if self._graph is not mode.tracer.graph:  # export may run the model more than once: the last run counts
             self._graph = mode.tracer.graph
             # A node's line is where the module's own code stands, helper functions and `_forward_impl` included.
-            mode.tracer._filter_traceback_frames = _innermost_user_frame  # type: ignore[method-assign, assignment]
+            mode.tracer._filter_traceback_frames = as_text  # type: ignore[method-assign, assignment]
             self._stack, self._calls, self._nodes = [], [], []
             self._named.unify(_bind(module, args, kwargs))
         self._see_nodes()
@@ -179,7 +173,7 @@ class _Recorder:
                 "module": self.modules[path],
                 "arguments": _bind(module, self._references(args), self._references(kwargs)),
                 "output": None,
-                "source": _caller(),
+                "source": running(),
                 "begin": len(self._nodes),
                 "end": len(self._nodes),
             }
@@ -267,28 +261,6 @@ def _bind(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {f"x{index}": value for index, value in enumerate(args)} | dict(kwargs)
     return dict(bound.arguments)
-
-
-def _innermost_user_frame(frames: traceback.StackSummary) -> traceback.StackSummary:
-    own = (frame for frame in reversed(frames) if _is_model_code(frame.filename))
-    return traceback.StackSummary.from_list(list(itertools.islice(own, 1)))
-
-
-def _is_model_code(file: str) -> bool:
-    """The user's files, libraries of models, and torch's own modules; none of torch's machinery."""
-    if "/torch/" not in file:
-        return os.path.dirname(file) != _HERE  # noqa: PTH120  (for every frame of every node: a Path is slow)
-    return "/torch/nn/modules/" in file and not file.endswith("/module.py")
-
-
-def _caller() -> SourceFrame | None:
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if _is_model_code(name):
-            return SourceFrame(name, frame.f_lineno)
-        frame = frame.f_back
-    return None
 
 
 @contextlib.contextmanager

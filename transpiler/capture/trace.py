@@ -19,6 +19,9 @@ class NodeRef:
     name: str
 
 
+Span: TypeAlias = tuple[int, int, int, int]
+"""An expression of a source file: line and column of its first character, and of the one behind its last."""
+
 Tree: TypeAlias = Any
 """Nested tuples, lists and dicts whose tensor leaves are `NodeRef`s; other leaves are as they were passed."""
 
@@ -47,6 +50,10 @@ class SourceFrame:
 
     file: str
     line: int
+    span: Span | None = None
+    """What of the line ran."""
+    outer: SourceFrame | None = None
+    """The line that called this function, up to the `forward` of the module that runs."""
 
     def shown(self) -> SourceLine:
         """As people read it: below the package or folder it belongs to, never absolute."""

@@ -197,9 +197,9 @@ class BlockLowering:
             self.emit(application, ordered)
             return
         results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
-        name = statement.call.name.split(".")[1]
+        place = self._owner(stored.values()) or (self._weight_name(stored) or statement.call.name.split(".")[1], None)
         key = tuple(sorted((source, tensor.id) for source, tensor in stored.items()))
-        member = self._layer(name, None, application, ordered, stored, key)
+        member = self._layer(*place, application, ordered, stored, key)
         code = Call(member, tuple(ordered.codes.values()))
         self.bind(application.results, self.body.emit_many(code, results))
 
@@ -362,6 +362,18 @@ class BlockLowering:
         """The attribute's name and the torch path below this body."""
         relative = self._relative(path)
         return relative, relative
+
+    def _owner(self, stored: Iterable[Stored]) -> tuple[str, str] | None:
+        """Where to put a layer whose weights `forward` takes from a module below: `F.linear(x, self.qkv.weight)`."""
+        owners = {tensor.key.rpartition(".")[0] for tensor in stored if tensor.in_state_dict}
+        owner = owners.pop() if len(owners) == 1 else ""
+        below = owner != self.block.path and owner.startswith(f"{self.block.path}." if self.block.path else "")
+        return self._place(owner) if owner and below else None
+
+    def _weight_name(self, stored: Mapping[str, Stored]) -> str:
+        """What a layer is called whose weights are the module's own: `in_proj` for `in_proj_weight`."""
+        name = next(iter(stored.values())).key.rpartition(".")[2] if stored else ""
+        return name.removesuffix("weight").rstrip("_") if name.endswith("weight") else ""
 
     def _declare(self, relative: str, torch_path: str, value: Any, *, listed: bool) -> MemberCode:
         name, is_list = attribute_of(relative) if listed else (attribute_name(relative), False)

@@ -7,8 +7,7 @@ that compute them are left out, and whoever needs a size reads it from a tensor 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +15,7 @@ import sympy
 import torch
 from torch.export.graph_signature import InputKind
 
+from transpiler.capture.frames import from_text
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
 from transpiler.errors import InternalError, ModelError
 from transpiler.lift.dead import without_dead_calls
@@ -49,13 +49,12 @@ from transpiler.lift.program import (
 )
 from transpiler.lift.scatter import Known, scattered
 from transpiler.lift.simplify import neutral, repeated, same_tensor, unchanged
-from transpiler.lift.source_names import first_line, targets, torch_class
+from transpiler.lift.source_names import first_line, names, torch_class
 from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
 from transpiler.lowered import SourceLine
 
 _NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 def lift(trace: Trace, without_rule: Collection[str] = ()) -> Program:
@@ -92,7 +91,11 @@ class _Lifter:
         """Values that a module made and did not return."""
         self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
         self.node_positions = {name: position for position, name in enumerate(trace.nodes)}
-        self.called = frozenset(call.path for call in trace.calls)
+        self.used = {path for call in trace.calls for path in _with_parents(call.path)}
+        """Modules that are called or whose tensors are read, or some below them."""
+        exported = trace.exported
+        self.keys: set[str] = {*exported.state_dict, *exported.constants, *dict(trace.model.named_modules())}
+        """Names that are taken: no constant may bear them."""
 
     def program(self) -> Program:
         inputs = self._placeholders()
@@ -164,7 +167,7 @@ class _Lifter:
         unused = tuple(
             name
             for name, _ in call.module.named_children()
-            if not _touched(f"{call.path}.{name}" if call.path else name, self.called)
+            if (f"{call.path}.{name}" if call.path else name) not in self.used
         )
         return Block(
             path=call.path,
@@ -267,7 +270,7 @@ class _Lifter:
             if inner.op == "placeholder":
                 self.values[inner.name] = self._argument(next(given))
             elif inner.op == "get_attr":
-                self.values[inner.name] = self._stored(getattr(graph.owning_module, str(inner.target)), inner.name)
+                self.values[inner.name] = self._stored(getattr(graph.owning_module, str(inner.target)), node)
             elif inner.op == "call_function" and isinstance(fake, _NUMBERS):
                 self.values[inner.name] = number(fake)
             elif inner.op == "call_function":
@@ -366,8 +369,7 @@ class _Lifter:
 
     def _where(self, node: torch.fx.Node) -> str:
         frame = _frame(node)
-        stack = node.meta.get("nn_module_stack") or {}
-        path = next(reversed([str(entry[0]) for entry in stack.values()]), "") or "the model"
+        path = _module_path(node) or "the model"
         return f"{path} ({frame.shown()})" if frame else path
 
     def _results(self, node: torch.fx.Node, fake: Any) -> tuple[Value, ...]:
@@ -392,13 +394,18 @@ class _Lifter:
         if isinstance(argument, torch.fx.Node):
             value = self._constant(argument.name) or self._seen(argument.name)
             if isinstance(value, Stored):
-                self.read.add(value.key)
+                self._reads(value)
             if value is None:
                 raise InternalError(f"graph node {argument.name} is used before lift has seen it")
             return value
         if isinstance(argument, list | tuple):
             return [self._argument(item) for item in argument]
         return argument
+
+    def _reads(self, stored: Stored) -> None:
+        if stored.key not in self.read:
+            self.read.add(stored.key)
+            self.used.update(_with_parents(stored.key))
 
     def _seen(self, name: str) -> Any:
         """The value of a node, as it is known here: what a module did not return goes by the name of its argument."""
@@ -415,14 +422,22 @@ class _Lifter:
         known = self.constants.get(name)
         if known is not None and torch.equal(known.tensor, tensor):
             return known
-        key = name if known is None else f"{name}_{len(self.constants)}"
-        stored = self.constants[name] = self._stored(tensor, key)
+        stored = self.constants[name] = self._stored(tensor, self.graph_nodes.get(name))
         return stored
 
-    def _stored(self, tensor: torch.Tensor, name: str) -> Stored:
-        """A constant that the state dict does not have."""
-        dtype, shape, key = dtype_name(tensor.dtype), tuple(tensor.shape), f"constants.{name.replace('.', '_')}"
+    def _stored(self, tensor: torch.Tensor, node: torch.fx.Node | None) -> Stored:
+        """A constant that the state dict does not have, called as the module's source calls it."""
+        dtype, shape, key = dtype_name(tensor.dtype), tuple(tensor.shape), self._constant_key(node)
+        self.keys.add(key)
         return Stored(next(self.numbers), shape, dtype, key, in_state_dict=False, trainable=False, tensor=tensor)
+
+    def _constant_key(self, node: torch.fx.Node | None) -> str:
+        frame = None if node is None else _frame(node)
+        (named,) = (None,) if frame is None else names(frame, 1)
+        prefix = "" if node is None else f"{_module_path(node)}."
+        base = f"{prefix.lstrip('.')}{named or 'constant'}"
+        taken = (f"{base}_{number}" for number in itertools.count(2))
+        return next(key for key in itertools.chain([base], taken) if key not in self.keys)
 
     def _arguments(self, call: ModuleCall) -> tuple[tuple[BlockArgument, ...], dict[str, Any]]:
         arguments: list[BlockArgument] = []
@@ -443,7 +458,7 @@ class _Lifter:
         if isinstance(tree, NodeRef):
             value = self._constant(tree.name) or self._seen(tree.name)
             if isinstance(value, Stored):
-                self.read.add(value.key)
+                self._reads(value)
             return value
         if isinstance(tree, tuple):
             return tuple(self._tree(item) for item in tree)
@@ -456,9 +471,7 @@ class _Lifter:
     def _line(self, frame: SourceFrame | None, count: int = 1) -> tuple[SourceLine | None, tuple[str | None, ...]]:
         if frame is None:
             return None, (None,) * count
-        names = targets(frame.file, frame.line)
-        fitting: tuple[str | None, ...] = names if len(names) == count else (None,) * count
-        return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), fitting
+        return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), names(frame, count)
 
     # ── what was not read ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -485,8 +498,15 @@ def _identity(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:
     return tensor.data_ptr(), tuple(tensor.shape)
 
 
-def _touched(path: str, called: frozenset[str]) -> bool:
-    return path in called or any(other.startswith(path + ".") for other in called)
+def _with_parents(path: str) -> Iterator[str]:
+    """A path and those that it begins with.
+
+    >>> list(_with_parents("layers.0.attn"))
+    ['layers.0.attn', 'layers.0', 'layers']
+    """
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 def _bound(node: torch.fx.Node) -> dict[str, Any]:
@@ -497,8 +517,13 @@ def _bound(node: torch.fx.Node) -> dict[str, Any]:
 
 
 def _frame(node: torch.fx.Node) -> SourceFrame | None:
-    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    return SourceFrame(frames[-1][0], int(frames[-1][1])) if frames else None
+    return from_text(node.meta.get("stack_trace") or "")
+
+
+def _module_path(node: torch.fx.Node) -> str:
+    """The module whose `forward` made a node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return next(reversed([str(entry[0]) for entry in stack.values()]), "")
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -1,7 +1,7 @@
 """The names that a torch source line gives to what it computes.
 
 >>> # 41:        x1, x2 = x.chunk(2, dim=1)
->>> targets("shufflenetv2.py", 41)
+>>> names(SourceFrame("shufflenetv2.py", 41), 2)  # doctest: +SKIP
 ('x1', 'x2')
 """
 
@@ -14,61 +14,91 @@ import linecache
 import textwrap
 from typing import Any
 
-from transpiler.capture.trace import display_path
+from transpiler.capture.trace import SourceFrame, Span, display_path
 from transpiler.lowered import SourceLine, TorchClass
 
 
-def targets(file: str, line: int) -> tuple[str, ...]:
-    """Names assigned by the statement that spans `line`; () for a return or an expression."""
-    return _targets_by_line(file).get(line, ())
+def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
+    """What the source calls the results of what runs in `frame`; None for those that it gives no name.
+
+    A function that returns what ran leaves it to its caller to name it.
+
+    Args:
+        frame: where it runs, and from where that was called.
+        count: how many results it has.
+    """
+    current: SourceFrame | None = frame
+    while current is not None:
+        statement = _statement_at(current)
+        if statement is None:
+            break
+        found = _named(statement, current.span)
+        if found:
+            return found if len(found) == count else (None,) * count
+        if not isinstance(statement, ast.Return):
+            break
+        current = current.outer
+    return (None,) * count
 
 
 def first_line(file: str, line: int) -> int:
     """The first line of the statement that spans `line`: calls spread over lines belong together."""
-    return _starts_by_line(file).get(line, line)
+    statement = _statements_by_line(file).get(line)
+    return line if statement is None or isinstance(statement, ast.For | ast.If) else statement.lineno
+
+
+def _statement_at(frame: SourceFrame) -> ast.stmt | None:
+    return _statements_by_line(frame.file).get(frame.line)
 
 
 @functools.lru_cache(maxsize=512)
-def _statements(file: str) -> tuple[ast.stmt, ...]:
+def _statements_by_line(file: str) -> dict[int, ast.stmt]:
+    """The innermost statement on each line."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):
-        return ()
-    simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.For, ast.If)
-    return tuple(node for node in ast.walk(tree) if isinstance(node, simple))
-
-
-@functools.lru_cache(maxsize=512)
-def _starts_by_line(file: str) -> dict[int, int]:
+        return {}
+    simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
     return {
-        line: node.lineno
-        for node in _statements(file)
-        if not isinstance(node, ast.For | ast.If)
+        line: node
+        for node in ast.walk(tree)
+        if isinstance(node, simple)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
 
 
-@functools.lru_cache(maxsize=512)
-def _targets_by_line(file: str) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
-    for node in _statements(file):
-        if isinstance(node, ast.Assign):
-            names = _names(node.targets[0])
-        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
-            names = _names(node.target)
-        else:
-            continue
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-            found[line] = names
-    return found
+def _named(statement: ast.stmt, span: Span | None) -> tuple[str | None, ...]:
+    """Names that a statement gives to what it computes at `span`."""
+    match statement:
+        case ast.Assign(targets=[target, *_], value=value):
+            pass
+        case ast.AugAssign(target=target, value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+            pass
+        case _:
+            return ()
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) and span is not None:
+        pairs = zip(target.elts, value.elts, strict=False) if len(target.elts) == len(value.elts) else ()
+        element = next((name for name, part in pairs if _within(span, part)), None)
+        if element is not None:
+            return _names_of(element)
+    return _names_of(target)
 
 
-def _names(target: ast.expr) -> tuple[str, ...]:
-    if isinstance(target, ast.Name):
-        return (target.id,)
-    if isinstance(target, ast.Tuple | ast.List) and all(isinstance(item, ast.Name) for item in target.elts):
-        return tuple(item.id for item in target.elts if isinstance(item, ast.Name))
-    return ()
+def _within(span: Span, node: ast.expr) -> bool:
+    line, column, end_line, end_column = span
+    starts = (node.lineno, node.col_offset) <= (line, column)
+    return starts and (end_line, end_column) <= (node.end_lineno or line, node.end_col_offset or column)
+
+
+def _names_of(target: ast.expr) -> tuple[str | None, ...]:
+    match target:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return (name,)
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            found = [_names_of(item) for item in items]
+            return tuple(names[0] if len(names) == 1 else None for names in found)
+        case _:
+            return ()
 
 
 @functools.lru_cache(maxsize=4096)
