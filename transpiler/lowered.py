@@ -23,6 +23,11 @@ class Opaque:
     """A constructor argument that is not a basic value (a class, a function, a config object)."""
 
     text: str
+    """What it is called: the name of a class or function, of an object its class's."""
+    is_named: bool = False
+    """Whether it is a class or function, of which the name says all."""
+    attributes: tuple[tuple[str, Basic], ...] = ()
+    """Of a config object: its basic values, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,17 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
 from transpiler.lowered import Basic, Constructor, Opaque
 
 _MAX_ITEMS = 64
+_DEEPEST = 8
 _active: list[ConstructorLog] = []
 
 
@@ -59,14 +62,33 @@ class ConstructorLog:
 
 def simplify(value: object) -> Basic | Opaque:
     """Basic values as they are (tuples and lists of them too, copied); anything else becomes its description."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, Opaque):
         return value
-    if isinstance(value, tuple | list) and len(value) <= _MAX_ITEMS:
-        items = [simplify(item) for item in value]
-        if not any(isinstance(item, Opaque) for item in items):
-            return tuple(items) if isinstance(value, tuple) else items  # type: ignore[return-value, arg-type]
-    name = getattr(value, "__qualname__", None) or type(value).__qualname__
-    return Opaque(str(name))
+    if _is_basic(value):
+        return _copied(value)
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return Opaque(str(value.__qualname__), is_named=True)
+    return Opaque(str(type(value).__qualname__), attributes=_attributes(value))
+
+
+def _is_basic(value: object, depth: int = 0) -> bool:
+    if isinstance(value, tuple | list):
+        return len(value) <= _MAX_ITEMS and depth < _DEEPEST and all(_is_basic(item, depth + 1) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _copied(value: Any) -> Basic:
+    if isinstance(value, tuple):
+        return tuple(_copied(item) for item in value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value  # type: ignore[no-any-return]
+
+
+def _attributes(value: object) -> tuple[tuple[str, Basic], ...]:
+    """The basic values that a config object holds, whatever its class is."""
+    if isinstance(value, nn.Module | torch.Tensor | tuple | list):
+        return ()
+    held = getattr(value, "__dict__", {})
+    return tuple((name, _copied(item)) for name, item in held.items() if name.isidentifier() and _is_basic(item))
 
 
 def _recording_new(cls: type[nn.Module], *args: Any, **kwargs: Any) -> nn.Module:

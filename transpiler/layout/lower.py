@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import nn
 
@@ -34,7 +34,7 @@ from transpiler.layout.names import attribute_name
 from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
 from transpiler.layout.results import leaf_keys, shown, structure
-from transpiler.layout.sequential import as_sequential
+from transpiler.layout.sequential import as_layer, as_sequential, with_sequence
 from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
     Argument,
@@ -49,6 +49,8 @@ from transpiler.lowered import (
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedProgram, MatchedStatement
 from transpiler.match.scopes import ModuleNames, operator_scope
 from transpiler.weights.plan import Dropped, PlanEntry
+
+_ChildAttribute: TypeAlias = BlockAttribute | SequentialAttribute | LayerAttribute
 
 
 class BlockLowering:
@@ -67,7 +69,7 @@ class BlockLowering:
         self.dropped: list[Dropped] = []
         self.kept = kept
         self._members: dict[tuple[str, object], MemberCode] = {}
-        self._children: dict[str, list[tuple[MemberCode, BlockAttribute | SequentialAttribute]]] = {}
+        self._children: dict[str, list[tuple[MemberCode, _ChildAttribute]]] = {}
         self._counts: dict[str, int] = {}
         self._rest: Sequence[MatchedStatement] = ()
 
@@ -454,9 +456,7 @@ class BlockLowering:
 
     def _child_member(self, block: Block, body: Body, child: BlockLowering) -> MemberCode:
         """The member that holds a child; a child called again with the same body is the same member."""
-        sequential = as_sequential(block.module, body, child.plan, child.body.scope)
-        value = BlockAttribute(body) if sequential is None else sequential[0]
-        plan = child.plan if sequential is None else sequential[1]
+        value, plan = _as_attribute(block.module, body, child)
         for member, known in self._children.get(block.path, ()):
             if known == value:
                 return member
@@ -528,6 +528,17 @@ class BlockLowering:
             self.body.members.append(member)
             self.plan += [replace(entry, source=prefix + entry.source) for entry in holder.plan]
             self.dropped += [replace(drop, source=prefix + drop.source) for drop in holder.dropped]
+
+
+def _as_attribute(module: nn.Module, body: Body, child: BlockLowering) -> tuple[_ChildAttribute, list[PlanEntry]]:
+    """What holds a child, and its entries of the plan: a class of its own, a Sequential, or a single layer."""
+    layer = as_layer(module, body, child.plan)
+    if layer is not None:
+        return layer
+    sequential = as_sequential(module, body, child.plan, child.body.scope)
+    if sequential is None:
+        return BlockAttribute(body), child.plan
+    return sequential if type(module) is nn.Sequential else with_sequence(body, *sequential)
 
 
 _HORIZON = 40

@@ -1,4 +1,9 @@
-"""A called `nn.Sequential` stays a `keras.Sequential` wherever its body is a straight chain of layers."""
+"""Bodies that need no class of their own, or a simpler one: chains of layers, and single layers.
+
+A called `nn.Sequential` stays a `keras.Sequential` wherever its body is a straight chain of layers; a class that
+inherits from `nn.Sequential` becomes a class that holds one. A class that inherits from one of torch's layers and does
+no more than one Keras layer does is that layer.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,22 @@ from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.layout.axes import Layout
 from transpiler.layout.body import Held
+from transpiler.layout.members import member_path
 from transpiler.layout.sizes import same
-from transpiler.lowered import AttributeValue, Body, LayerAttribute, SequentialAttribute, Statement, WeightAttribute
+from transpiler.lowered import (
+    AttributeValue,
+    BlockAttribute,
+    Body,
+    LayerAttribute,
+    Member,
+    SequentialAttribute,
+    Statement,
+    WeightAttribute,
+)
 from transpiler.weights.plan import PlanEntry
+
+SEQUENCE = "sequence"
+"""The attribute that holds the chain of a class of its own."""
 
 _SHAPE_OPERATIONS = ("keras.ops.reshape", "keras.ops.squeeze", "keras.ops.expand_dims")
 
@@ -47,6 +65,41 @@ def as_sequential(
     if body.result != current or not children:
         return None
     return SequentialAttribute(tuple(children)), [_placed(entry, places) for entry in plan]
+
+
+def with_sequence(
+    body: Body, chain: SequentialAttribute, plan: Sequence[PlanEntry]
+) -> tuple[BlockAttribute, list[PlanEntry]]:
+    """The body of a class that holds the chain and calls it; `plan` is by the positions in the chain."""
+    (argument,) = body.arguments[0].values
+    result = argument + 1
+    call = Statement((result,), Call(MemberCode(SEQUENCE), (Ref(argument),)), (None,), None)
+    made = replace(
+        body, members=(Member(SEQUENCE, None, "", chain),), statements=(call,), result=Ref(result)
+    )
+    return BlockAttribute(made), [
+        replace(entry, variables=tuple(f"{SEQUENCE}.{name}" for name in entry.variables)) for entry in plan
+    ]
+
+
+def as_layer(module: nn.Module, body: Body, plan: Sequence[PlanEntry]) -> tuple[LayerAttribute, list[PlanEntry]] | None:
+    """The one layer that the body calls with its one argument, for a class that inherits from a layer of torch's."""
+    inherited = (base for base in type(module).__mro__ if base.__module__.startswith("torch.nn.modules"))
+    if next(inherited, nn.Module) in (nn.Module, nn.Sequential) or any(True for _ in module.children()):
+        return None
+    if len(body.members) != 1 or len(body.statements) != 1 or len(body.arguments) != 1 or body.arguments[0].is_list:
+        return None
+    (member,), (statement,), (argument,) = body.members, body.statements, body.arguments[0].values
+    call = Call(MemberCode(member.name, member.index), (Ref(argument),))
+    if statement.code != call or (body.result,) != tuple(map(Ref, statement.results)):
+        return None
+    if not isinstance(member.value, LayerAttribute):
+        return None
+    prefix = f"{member_path(MemberCode(member.name, member.index))}."
+    entries = [
+        replace(entry, variables=tuple(name.removeprefix(prefix) for name in entry.variables)) for entry in plan
+    ]
+    return member.value, entries
 
 
 def _child(

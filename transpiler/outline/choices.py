@@ -9,6 +9,7 @@ from transpiler.code import Binary, Code, Literal, Unary
 from transpiler.outline.program import Name
 from transpiler.outline.recover import MISSING, Scope
 from transpiler.outline.trees import code_of, key_of
+from transpiler.outline.vocabulary import AFFINITY
 
 LARGEST_LITERAL = 2
 """An argument is compared with small numbers only: that 64 channels have a shortcut is a coincidence."""
@@ -107,5 +108,15 @@ def _unusual(value: object) -> bool:
 
 
 def _equalities(scope: Scope, rows: Collection[int]) -> Iterator[Code]:
-    numbers = scope.numbers(rows)
-    yield from (Binary("==", Name(one), Name(other)) for one, other in combinations(numbers, 2))
+    """`inp == oup`, those of groups first; that two small numbers are the same is a coincidence."""
+    pairs = [
+        (one, other)
+        for one, other in combinations(scope.numbers(rows), 2)
+        if any(_telling(scope.scopes[row][one]) and _telling(scope.scopes[row][other]) for row in rows)
+    ]
+    pairs.sort(key=lambda pair: not set(pair) & set(AFFINITY["groups"]))
+    yield from (Binary("==", Name(one), Name(other)) for one, other in pairs)
+
+
+def _telling(value: object) -> bool:
+    return isinstance(value, int | float) and value > LARGEST_LITERAL

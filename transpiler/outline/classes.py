@@ -23,12 +23,13 @@ from transpiler.outline.forms import Form
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, nested
-from transpiler.outline.members import IDENTITY, MemberWriter, Signature
+from transpiler.outline.class_calls import Signature
+from transpiler.outline.members import IDENTITY, MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter
-from transpiler.outline.recover import ChildFact, Scope, names_in
+from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
-from transpiler.outline.trees import refs, walk
+from transpiler.outline.trees import names_in, refs, walk
 from transpiler.outline.variables import BodyWriter, UnassignedError
 
 MOST_FLAGS = 4

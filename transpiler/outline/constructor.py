@@ -8,9 +8,8 @@ from transpiler.code import Code
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.names import LAYER_KEYWORDS, usable
 from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Name, Parameter, Required
-from transpiler.outline.recover import names_in
 from transpiler.outline.settings import Settings
-from transpiler.outline.trees import transform
+from transpiler.outline.trees import names_in, transform, with_names
 
 
 def needed_definitions(settings: Settings, used: Collection[str]) -> list[tuple[str, Code]]:
@@ -65,7 +64,7 @@ def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Param
     required: list[Parameter] = []
     optional: list[Parameter] = []
     columns: dict[str, dict[int, Basic]] = {}
-    for name in scope.order:
+    for name in scope.names:
         if name not in used or (name not in scope.arguments and name not in scope.presence):
             continue
         default: Basic | Opaque | Required = scope.defaults.get(name, REQUIRED)
@@ -119,7 +118,8 @@ def renames_for(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
     own = [name for name in names if not name.startswith("self.")]
     renames: dict[str, str] = {}
     for name in own:
-        good = usable(name, ())
+        last = name.rpartition(".")[2]
+        good = usable(name if last in {*own, *taken, *renames.values()} else last, ())
         good = f"{good}_" if good in LAYER_KEYWORDS or good in taken else good
         if good != name:
             renames[name] = usable(good, {*own, *renames.values()})
@@ -129,19 +129,16 @@ def renames_for(names: Iterable[str], taken: Collection[str]) -> dict[str, str]:
 def renamed(line: Line, renames: Mapping[str, str]) -> Line:
     """The line with other names."""
 
-    def change(node: Code) -> Code | None:
-        return Name(renames[node.name]) if type(node) is Name and node.name in renames else None
-
     def all_renamed(lines: tuple[Line, ...]) -> tuple[Line, ...]:
         return tuple(renamed(inner, renames) for inner in lines)
 
     match line:
         case Assign(targets, value, comment):
-            return Assign(tuple(renames.get(name, name) for name in targets), transform(value, change), comment)
+            return Assign(tuple(renames.get(name, name) for name in targets), with_names(value, renames), comment)
         case If(test, then, otherwise):
-            return If(transform(test, change), all_renamed(then), all_renamed(otherwise))
+            return If(with_names(test, renames), all_renamed(then), all_renamed(otherwise))
         case For(variables, iterable, body, comment):
-            return For(variables, transform(iterable, change), all_renamed(body), comment)
+            return For(variables, with_names(iterable, renames), all_renamed(body), comment)
         case _:
             return line
 

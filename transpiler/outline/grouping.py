@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transpiler.code import Call, Code, Function
+from transpiler.code import Code, Function
 from transpiler.errors import InternalError
 from transpiler.lowered import (
     AttributeValue,
@@ -17,6 +17,7 @@ from transpiler.lowered import (
     SequentialAttribute,
     WeightAttribute,
 )
+from transpiler.outline.class_calls import ClassCall, layers_in
 from transpiler.outline.classes import GeneratedClass, make_class
 from transpiler.outline.flow import flow_key
 from transpiler.outline.forms import Form, form_of
@@ -167,11 +168,9 @@ class Grouping:
         self.classes[name] = made
         self._taken.add(name)
         for row, (_, _, same) in enumerate(instances):
-            call = Call(
-                Name(name),
-                (),
-                tuple((parameter, code_of(value)) for parameter, value in made.arguments[row].items()),
-            )
+            arguments = tuple((parameter, code_of(value)) for parameter, value in made.arguments[row].items())
+            layers = frozenset(layer for _, code in forms[row].attributes for layer in layers_in(code))
+            call = ClassCall(Name(name), (), arguments, layers)
             for body in same:
                 self._calls[id(body)] = call
         return made

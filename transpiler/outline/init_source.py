@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from transpiler.code import Attribute, Binary, Call, Code, Conditional, Index, Literal, Sequence, Slice, Unary
@@ -68,6 +68,8 @@ class InitFacts:
     """Every expression that was understood, larger ones first seen first, without literals."""
     tests: tuple[Code, ...]
     """What `if`s, conditional expressions and boolean assignments ask."""
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it reads of its parameters: `hidden_size` of `config`."""
 
 
 @lru_cache(maxsize=4096)
@@ -97,7 +99,17 @@ def read_init(source: str) -> InitFacts:
         {name: tuple(_ranges(calls)) for name, calls in pools.items()},
         tuple(_expressions(function)),
         tuple(_tests(function)),
+        _attributes_read(function, parameters),
     )
+
+
+def _attributes_read(function: ast.FunctionDef, parameters: set[str]) -> dict[str, tuple[str, ...]]:
+    read: dict[str, dict[str, None]] = {}
+    for node in ast.walk(function):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in parameters and name != "self":
+                read.setdefault(name, {})[attribute] = None
+    return {name: tuple(attributes) for name, attributes in read.items()}
 
 
 def _parse(source: str) -> ast.FunctionDef | None:
@@ -323,8 +335,10 @@ def expression(node: ast.expr) -> Code | None:  # noqa: C901 — one case a node
             return Literal(value)
         case ast.Name(id=name):
             return Name(name)
-        case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
-            return Name(f"self.{attribute}")
+        case ast.Attribute(value=ast.Name(id="nn"), attr=attribute) if attribute[:1].isupper():
+            return Literal(attribute)  # a class that is a value goes by its name
+        case ast.Attribute(value=ast.Name(id=owner), attr=attribute):
+            return Name(f"{owner}.{attribute}")
         case (
             ast.BinOp(left=left, op=operator, right=right) | ast.Compare(left=left, ops=[operator], comparators=[right])
         ):

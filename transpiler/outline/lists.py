@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
-from transpiler.code import Call, Code, Function, Literal
-from transpiler.outline.trees import children, is_value, walk, with_children
+from transpiler.code import Call, Code, Literal
+from transpiler.outline.class_calls import layers_in
+from transpiler.outline.trees import children, is_value, with_children
 
 MOST_OPTIONAL = 3
 MOST_KINDS = 8
@@ -124,20 +125,16 @@ def _joined(places: list[Place], row: int, items: Rows[Code]) -> list[Place]:
 
 
 def likeness(one: Code, other: Code) -> float:
-    """How much two expressions have in common: 0 if they cannot be one, at most 2."""
+    """How much two expressions have in common: 0 if they cannot be one, at most 3."""
     if one == other:
-        return 2.0
+        return 3.0
+    first, second = layers_in(one), layers_in(other)
+    shared = len(first & second) / len(first | second) if first or second else 0.0
     if head(one) == head(other):
         below = list(zip(children(one), children(other), strict=False))
-        return 1.0 + sum(likeness(first, second) for first, second in below) / (2 * len(below) or 1)
-    first, second = _layers(one), _layers(other)
-    return len(first & second) / len(first | second) if first and second else 0.0
-
-
-def _layers(code: Code) -> frozenset[str]:
-    """Which layers an expression makes."""
-    calls = (node.function for node in walk(code) if isinstance(node, Call))
-    return frozenset(function.name for function in calls if isinstance(function, Function)) - {"keras.Sequential"}
+        alike = sum(likeness(mine, yours) for mine, yours in below) / (3 * len(below) or 1)
+        return 1.0 + shared + alike / 2
+    return shared
 
 
 def _alternatives(places: list[Place]) -> list[Place]:

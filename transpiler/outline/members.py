@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
+from transpiler.outline.class_calls import Signature, call_of_class
 from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run
 from transpiler.outline.keras_calls import default_of, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Parameter, Required, Spread
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required, Spread
 from transpiler.outline.settings import Settings
-from transpiler.outline.trees import children, is_value, key_of, transform, value_of, walk, with_children
+from transpiler.outline.tables import tabulated
+from transpiler.outline.trees import children, key_of, transform, walk, with_children
 
 ONE_LINE = 14
 """Nodes of a conditional expression beyond which an `if` reads better."""
 
 IDENTITY = Function("keras.layers.Identity")
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """How a generated class is called."""
-
-    parameters: tuple[Parameter, ...]
-    positional: int
-    """How many leading parameters are written by position."""
 
 
 class MemberWriter:
@@ -192,32 +183,8 @@ class MemberWriter:
                 return call_of_class(code, self.classes[code.function.name])
             return _weight_call(code) if code.function == Name("self.add_weight") else written(code)
         if type(code) is Sequence and code.kind == "list":
-            return Sequence("list", _compressed(code.items))
+            return Sequence("list", _compressed(tabulated(code.items, self.classes)))
         return code
-
-
-def call_of_class(call: Call, signature: Signature) -> Call:
-    """`TFConv(c1, c_, k, s, act=act)`: the first arguments by position, defaults left out."""
-    given = dict(call.keywords)
-    arguments: list[Code] = []
-    keywords: list[tuple[str, Code]] = []
-    by_position = True
-    for place, parameter in enumerate(signature.parameters):
-        if parameter.name not in given:
-            by_position = False
-            continue
-        value = given[parameter.name]
-        default = parameter.default
-        if not isinstance(default, Required) and is_value(value) and key_of(value_of(value)) == key_of(default):
-            by_position = False
-            continue
-        is_flag = isinstance(value, Literal) and isinstance(value.value, bool)
-        by_position = by_position and place < signature.positional and not is_flag
-        if by_position:
-            arguments.append(value)
-        else:
-            keywords.append((parameter.name, value))
-    return Call(call.function, (*call.arguments, *arguments), tuple(keywords))
 
 
 def _told_by(test: Code) -> dict[str, Code]:

@@ -14,7 +14,7 @@ from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_source import CallFact, InitFacts
 from transpiler.outline.program import Name
-from transpiler.outline.trees import code_of, key_of, walk
+from transpiler.outline.trees import code_of, key_of
 from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
 
 MISSING = object()
@@ -57,10 +57,14 @@ class Scope:
         known = [constructor for constructor in constructors if constructor is not None]
         complete = known if len(known) == self.count else []
         self.order: tuple[str, ...] = tuple(complete[0].arguments) if complete else ()
+        """Parameters of torch's constructor."""
+        self.names: list[str] = []
+        """The same, each followed by the attributes that the constructor reads of it: `config`, `config.hidden_size`."""
         self.defaults: dict[str, Basic | Opaque] = dict(complete[0].defaults) if complete else {}
         self.arguments: dict[str, tuple[Basic, ...]] = {}
         self.presence: dict[str, tuple[bool, ...]] = {}
         for name in self.order:
+            self.names.append(name)
             self._add_argument(name, [constructor.arguments.get(name) for constructor in complete])
         self.scopes: list[dict[str, Basic]] = [
             {name: values[row] for name, values in self.arguments.items()} for row in range(self.count)
@@ -73,10 +77,30 @@ class Scope:
 
     def _add_argument(self, name: str, values: list[Basic | Opaque]) -> None:
         basic = [value for value in values if not isinstance(value, Opaque)]
-        if len(basic) == len(values):
+        opaque = [value for value in values if isinstance(value, Opaque)]
+        if not opaque:
             self.arguments[name] = tuple(basic)
-        elif all(value is None for value in basic):
-            self.presence[name] = tuple(isinstance(value, Opaque) for value in values)
+            return
+        if any(value is not None for value in basic):
+            return
+        if len({value.text for value in opaque}) > 1 and all(value.is_named for value in opaque):
+            # Which class it is says how instances differ: its name is a value that a Keras layer can be given.
+            self.arguments[name] = tuple(value.text if isinstance(value, Opaque) else None for value in values)
+            default = self.defaults.get(name)
+            if isinstance(default, Opaque):
+                self.defaults[name] = default.text
+            return
+        self.presence[name] = tuple(isinstance(value, Opaque) for value in values)
+        if not basic:
+            self._add_attributes(name, opaque)
+
+    def _add_attributes(self, name: str, values: list[Opaque]) -> None:
+        """What the constructor reads of a config object."""
+        held = [dict(value.attributes) for value in values]
+        for attribute in held[0]:
+            if attribute in self.facts.attributes.get(name, ()) and all(attribute in one for one in held):
+                self.names.append(f"{name}.{attribute}")
+                self.arguments[f"{name}.{attribute}"] = tuple(one[attribute] for one in held)
 
     def _add_definition(self, name: str, code: Code) -> None:
         if name in self.arguments or name in self.definitions:
@@ -280,11 +304,6 @@ class Scope:
         return None
 
 
-def names_in(code: Code) -> list[str]:
-    """Names that an expression mentions, with `self.` where they have it."""
-    return [node.name for node in walk(code) if isinstance(node, Name)]
-
-
 def _in_turn(calls: list[CallFact], ordinal: int) -> list[CallFact]:
     """The call of that ordinal first, then the others."""
     if ordinal < len(calls):
@@ -294,11 +313,14 @@ def _in_turn(calls: list[CallFact], ordinal: int) -> list[CallFact]:
 
 def _argument(fact: CallFact, order: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Code]:
     named = dict(fact.keywords)
-    for name in wanted:
+    for whole in wanted:
+        name, _, attribute = whole.partition(".")
         place = order.index(name) if name in order else len(fact.arguments)
         code = named.get(name) or (fact.arguments[place] if place < len(fact.arguments) else None)
-        if code is not None:
+        if code is not None and not attribute:
             yield code
+        elif isinstance(code, Name):
+            yield Name(f"{code.name}.{attribute}")
 
 
 def _scaled(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:

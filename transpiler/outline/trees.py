@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Map
 
 from transpiler.code import (
     Attribute,
@@ -24,7 +25,7 @@ from transpiler.code import (
 )
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
-from transpiler.outline.program import Comprehension
+from transpiler.outline.program import Comprehension, Name
 
 
 def children(code: Code) -> tuple[Code, ...]:
@@ -111,6 +112,29 @@ def walk(code: Code) -> Iterator[Code]:
     yield code
     for child in children(code):
         yield from walk(child)
+
+
+def names_in(code: Code) -> list[str]:
+    """Names that an expression reads from around it, with `self.` where they have it."""
+    if isinstance(code, Name):
+        return [code.name]
+    if isinstance(code, Comprehension):
+        inside = [name for item in code.items for name in names_in(item) if name not in code.variables]
+        return [*inside, *names_in(code.iterable)]
+    return [name for child in children(code) for name in names_in(child)]
+
+
+def with_names(code: Code, names: Map[str, str]) -> Code:
+    """The expression with other names for what it reads from around it."""
+
+    def change(node: Code) -> Code | None:
+        if isinstance(node, Comprehension) and names.keys() & set(node.variables):
+            inner = {name: new for name, new in names.items() if name not in node.variables}
+            items = tuple(with_names(item, inner) for item in node.items)
+            return dataclasses.replace(node, items=items, iterable=with_names(node.iterable, names))
+        return Name(names[node.name]) if type(node) is Name and node.name in names else None
+
+    return transform(code, change)
 
 
 def refs(code: Code) -> list[int]:

@@ -106,27 +106,33 @@ class MobileNet(layers.Layer):
         super().__init__(**kwargs)
         self.features = keras.Sequential(
             [
-                InvertedResidual(8, 8, 1, 1),
-                InvertedResidual(8, 12, 2, 6),
-                InvertedResidual(12, 12, 1, 6),
-                InvertedResidual(12, 16, 2, 6),
-                *[InvertedResidual(16, 16, 1, 6) for _ in range(2)],
+                InvertedResidual(inp, oup, stride, expand_ratio)
+                for inp, oup, stride, expand_ratio in (
+                    (8, 8, 1, 1),
+                    (8, 12, 2, 6),
+                    (12, 12, 1, 6),
+                    (12, 16, 2, 6),
+                    (16, 16, 1, 6),
+                    (16, 16, 1, 6),
+                )
             ]
         )
         self.others = keras.Sequential(
             [
-                Inverted(conv_filters_2=8),
                 Inverted(
-                    conv_filters_2=12, use_conv=True, conv_filters=48, conv_strides=2
-                ),
-                Inverted(conv_filters_2=12, use_conv=True, conv_filters=72),
-                Inverted(
-                    conv_filters_2=16, use_conv=True, conv_filters=72, conv_strides=2
-                ),
-                *[
-                    Inverted(conv_filters_2=16, use_conv=True, conv_filters=96)
-                    for _ in range(2)
-                ],
+                    conv_filters_2=conv_filters_2,
+                    use_conv=use_conv,
+                    conv_filters=conv_filters,
+                    conv_strides=conv_strides,
+                )
+                for conv_filters_2, use_conv, conv_filters, conv_strides in (
+                    (8, False, None, 1),
+                    (12, True, 48, 2),
+                    (12, True, 72, 1),
+                    (16, True, 72, 2),
+                    (16, True, 96, 1),
+                    (16, True, 96, 1),
+                )
             ]
         )
 
