@@ -50,6 +50,10 @@ class TorchClass:
     source: SourceLine | None
     init_source: str
     """Text of `__init__` (dedented), "" where it cannot be read; never executed."""
+    base_inits: tuple[str, ...] = ()
+    """The same of the constructors that `super().__init__` leads to, nearest first."""
+    forward_source: str = ""
+    """Text of `forward`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ class Argument:
     is_list: bool
     pattern: str
     """Keras-side axes for the docstring, "n h w c"."""
+    shape: tuple[int | None, ...] = field(default=(), compare=False)
+    """Of the Keras tensor, of a list's first one; None is dynamic. A module may be called with several."""
 
 
 @dataclass(frozen=True, slots=True)

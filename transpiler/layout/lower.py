@@ -33,6 +33,7 @@ from transpiler.layout.members import attribute_of, member_path, variables_of
 from transpiler.layout.names import attribute_name
 from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
+from transpiler.layout.results import argument as argument_of
 from transpiler.layout.results import leaf_keys, shown, structure
 from transpiler.layout.sequential import as_layer, as_sequential, with_sequence
 from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
@@ -420,8 +421,7 @@ class BlockLowering:
             held = [child.body.argument(tensor.layout, tensor.dtype) for tensor in tensors]
             child.bind(argument.values, held)
             codes += [item.code for item in held]
-            numbers = tuple(item.code.value for item in held if isinstance(item.code, Ref))
-            given.append(Argument(argument.name, numbers, argument.is_list, shown(held[0].layout)))
+            given.append(argument_of(argument.name, held, is_list=argument.is_list))
         if not given:
             given, codes, outer = self._something_given(child)
         child.run(statement.statements)
@@ -441,12 +441,7 @@ class BlockLowering:
         """Keras calls no layer without a tensor: a module that reads none is given the first one that is here."""
         tensor = self.body.scope[0]
         held = child.body.argument(tensor.layout, tensor.dtype)
-        assert isinstance(held.code, Ref)
-        return (
-            [Argument("inputs", (held.code.value,), is_list=False, pattern=shown(held.layout))],
-            [held.code],
-            [[tensor]],
-        )
+        return [argument_of("inputs", [held], is_list=False)], [held.code], [[tensor]]
 
     def _adopt_views(self, child: BlockLowering, call: BlockCall, outer: Mapping[Code, Held]) -> None:
         """A module that only views its arguments leaves no code: its results are the caller's own tensors."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transpiler import code as out
-from transpiler.code import Code
+from transpiler.code import Code, Ref
 from transpiler.layout.axes import Layout, fuse
+from transpiler.layout.body import Held
 from transpiler.layout.names import atom_letters, side
 from transpiler.lift.program import Value, output_values
+from transpiler.lowered import Argument
 
 
 def structure(output: Any, results: Any) -> Code:
@@ -36,3 +38,11 @@ def shown(layout: Layout) -> str:
     """The Keras-side axes for people: "n h w c"."""
     layout = fuse(layout)
     return side(layout.axes, atom_letters(layout))
+
+
+def argument(name: str, tensors: Sequence[Held], *, is_list: bool) -> Argument:
+    """A parameter of `call` for these tensors."""
+    first = tensors[0].layout
+    numbers = tuple(tensor.code.value for tensor in tensors if isinstance(tensor.code, Ref))
+    shape = tuple(size if isinstance(size, int) else None for size in first.physical_shape)
+    return Argument(name, numbers, is_list, shown(first), shape)

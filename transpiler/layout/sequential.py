@@ -74,9 +74,7 @@ def with_sequence(
     (argument,) = body.arguments[0].values
     result = argument + 1
     call = Statement((result,), Call(MemberCode(SEQUENCE), (Ref(argument),)), (None,), None)
-    made = replace(
-        body, members=(Member(SEQUENCE, None, "", chain),), statements=(call,), result=Ref(result)
-    )
+    made = replace(body, members=(Member(SEQUENCE, None, "", chain),), statements=(call,), result=Ref(result))
     return BlockAttribute(made), [
         replace(entry, variables=tuple(f"{SEQUENCE}.{name}" for name in entry.variables)) for entry in plan
     ]
@@ -96,9 +94,7 @@ def as_layer(module: nn.Module, body: Body, plan: Sequence[PlanEntry]) -> tuple[
     if not isinstance(member.value, LayerAttribute):
         return None
     prefix = f"{member_path(MemberCode(member.name, member.index))}."
-    entries = [
-        replace(entry, variables=tuple(name.removeprefix(prefix) for name in entry.variables)) for entry in plan
-    ]
+    entries = [replace(entry, variables=tuple(name.removeprefix(prefix) for name in entry.variables)) for entry in plan]
     return member.value, entries
 
 

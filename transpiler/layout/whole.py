@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from transpiler import code as out
-from transpiler.code import Code, Ref
+from transpiler.code import Code
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.language.syntax import ModelDeclaration, Pattern
 from transpiler.layout.axes import Layout, fuse, ordered
@@ -14,7 +14,7 @@ from transpiler.layout.body import Held, Line
 from transpiler.layout.lower import BlockLowering
 from transpiler.layout.names import dimension_letters
 from transpiler.layout.program import LaidOut
-from transpiler.layout.results import shown
+from transpiler.layout.results import argument as argument_of
 from transpiler.lift.program import Size, Value, output_values
 from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram
@@ -115,8 +115,7 @@ def _arguments(program: MatchedProgram, held: Mapping[int, Held]) -> tuple[Argum
     arguments = []
     for argument in program.root.arguments:
         tensors = [held[value.id] for value in argument.values]
-        numbers = tuple(tensor.code.value for tensor in tensors if isinstance(tensor.code, Ref))
-        arguments.append(Argument(argument.name, numbers, argument.is_list, shown(tensors[0].layout)))
+        arguments.append(argument_of(argument.name, tensors, is_list=argument.is_list))
     return tuple(arguments)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import linecache
 import textwrap
 from typing import Any
@@ -110,8 +111,29 @@ def torch_class(cls: type[Any]) -> TorchClass:
         source = SourceLine(display_path(file), line) if file else None
     except (OSError, TypeError):
         source = None
+    inits = _inits(cls)
+    return TorchClass(
+        cls.__name__,
+        f"{cls.__module__}.{cls.__qualname__}",
+        source,
+        inits[0] if inits else "",
+        inits[1:],
+        _source(cls.forward) if _is_model_code(cls.forward) else "",
+    )
+
+
+def _inits(cls: type[Any]) -> tuple[str, ...]:
+    """The constructors that building an instance may run, those of torch's own classes left out."""
+    own = (base.__dict__["__init__"] for base in cls.__mro__ if "__init__" in base.__dict__)
+    return tuple(_source(init) for init in itertools.takewhile(_is_model_code, own))
+
+
+def _is_model_code(function: Any) -> bool:
+    return not str(getattr(function, "__module__", "")).startswith(("torch.nn.", "builtins"))
+
+
+def _source(function: Any) -> str:
     try:
-        init = textwrap.dedent(inspect.getsource(cls.__init__)) if "__init__" in cls.__dict__ else ""
+        return textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
-        init = ""
-    return TorchClass(cls.__name__, f"{cls.__module__}.{cls.__qualname__}", source, init)
+        return ""

@@ -79,8 +79,8 @@ def _atoms(scope: Scope, inside: Collection[int], rows: Collection[int], *, by_e
     flags = [name for name in scope.definitions if all(isinstance(values[name], bool) for values in scope.scopes)]
     yield from (Name(name) for name in flags if not name.startswith("self."))
     yield from scope.facts.tests
-    for name, values in scope.arguments.items():
-        present = [values[row] for row in rows]
+    for name in scope.arguments:
+        present = [scope.scopes[row][name] for row in rows]
         if any(isinstance(value, bool) for value in present):
             yield Name(name)
         elif any(value is None for value in present):

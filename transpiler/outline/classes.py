@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Literal
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
 from transpiler.lowered import Basic, Body
+from transpiler.outline.call_numbers import CallNumbers, which_size
+from transpiler.outline.class_calls import Signature
 from transpiler.outline.constructor import (
     joined,
     needed_definitions,
@@ -22,8 +25,7 @@ from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merg
 from transpiler.outline.forms import Form
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
-from transpiler.outline.lines import BranchItem, Item, JoinItem, nested
-from transpiler.outline.class_calls import Signature
+from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
 from transpiler.outline.members import IDENTITY, MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter
@@ -100,14 +102,15 @@ class _ClassMaker:
         self.attributes = _attributes(forms)
         self.identities: set[str] = set()
         self.unifier = Unifier()
-        self.settings = Settings(self._scope(), self.attributes)
+        scope = self._scope()
+        self.settings = Settings(scope, self.attributes, CallNumbers(scope, bodies))
         signatures = {name: made.signature for name, made in classes.items()}
         self.writer = MemberWriter(self.settings, self.unifier.holes, signatures)
 
     def _scope(self) -> Scope:
         facts = {name: made.fact for name, made in self.classes.items()}
         forbidden = frozenset(f"self.{name}" for name in (*self.attributes, *LAYER_ATTRIBUTES))
-        init = read_init(self.bodies[0].cls.init_source)
+        init = read_init(self.bodies[0].cls.init_source, self.bodies[0].cls.base_inits)
         return Scope([body.constructor for body in self.bodies], init, facts, forbidden)
 
     def made(self, name: str, *, is_root: bool) -> GeneratedClass | None:
@@ -122,6 +125,7 @@ class _ClassMaker:
         setup += self._frozen()
         body = [self._item(item) for item in steps]
         returned = self.writer.resolved(result)
+        body = [*self._sizes([*body_codes(body), returned]), *body]
         if self.settings.flags > MOST_FLAGS and len(self.rows) > 1:
             return None
         return self._assembled(name, setup, body, returned, is_root=is_root)
@@ -162,6 +166,31 @@ class _ClassMaker:
             tuple({renames.get(key, key): value for key, value in row.items()} for row in values),
             tuple(self.attributes),
         )
+
+    def _sizes(self, codes: list[Code]) -> list[Item]:
+        """Statements that read the sizes of arguments which others need."""
+        needed = sorted({value for code in codes for value in refs(code) if which_size(value)})
+        items: list[Item] = []
+        for argument, group in groupby(needed, lambda value: (which_size(value) or (0, 0))[0]):
+            values = tuple(group)
+            axes = [(which_size(value) or (0, 0))[1] for value in values]
+            names = tuple(self._size_name(argument, axis) for axis in axes)
+            shape = Call(Function("keras.ops.shape"), (Ref(argument),))
+            if axes == list(range(axes[0], axes[-1] + 1)) and len(axes) > 1:
+                read = Slice(Literal(axes[0]), Literal(axes[-1] + 1))
+                items.append(Item(values, Index(shape, (read,)), names, None))
+            else:
+                items += [
+                    Item((value,), Index(shape, (Literal(axis),)), (name,), None)
+                    for value, axis, name in zip(values, axes, names, strict=True)
+                ]
+        return items
+
+    def _size_name(self, argument: int, axis: int) -> str:
+        """The letter of an axis, as the docstring has it."""
+        letters = self.bodies[0].arguments[argument].pattern.split()
+        letter = letters[axis] if len(letters) > axis else ""
+        return letter if letter.isidentifier() else "size"
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -91,9 +91,6 @@ class Unifier:
 
     def statement(self, codes: Rows[Code], rows: Rows[int]) -> Code:
         """One expression for a statement; the expressions have one skeleton."""
-        first = codes[0]
-        if not isinstance(first, Grow) and all(code is first or code == first for code in codes):
-            return first
         return self._statement(codes, rows, Use("", in_call=True))
 
     # ── statements ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,9 +98,8 @@ class Unifier:
     def _statement(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]
         if isinstance(first, Literal):
-            counts = use.function == "range"
             values = [code.value for code in codes if isinstance(code, Literal)]
-            if len({key_of(value) for value in values}) == 1 and not counts:
+            if len({key_of(value) for value in values}) == 1 and not _may_come_from_somewhere(first.value, use):
                 return first
             return self._hole(dict(zip(rows, values, strict=True)), use)
         below = [children(code) for code in codes]
@@ -179,6 +175,13 @@ class Unifier:
     def _hole(self, values: dict[int, Basic], use: Use) -> Code:
         self.holes.append(HoleFact(use, values))
         return Hole(None, len(self.holes) - 1)
+
+
+def _may_come_from_somewhere(value: Basic, use: Use) -> bool:
+    """Whether a number that all instances share is worth a look for where it comes from: no axis or index is."""
+    if use.function == "range":
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and value not in (0, 1, -1)
 
 
 def families(holes: Rows[HoleFact]) -> dict[Use, HoleFact]:

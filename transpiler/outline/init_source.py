@@ -10,87 +10,67 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
-from transpiler.code import Attribute, Binary, Call, Code, Conditional, Index, Literal, Sequence, Slice, Unary
+from transpiler.code import Binary, Code, Conditional, Literal
+from transpiler.outline.init_expressions import FUNCTIONS, expression
+from transpiler.outline.init_facts import CallFact, InitFacts, joined, substituted
 from transpiler.outline.program import Name
 from transpiler.outline.trees import transform
 
-FUNCTIONS = frozenset({"int", "float", "bool", "round", "abs", "min", "max", "sum", "len", "tuple", "list"})
-"""Builtins that an expression may call and still be understood."""
-
-_OPERATORS: dict[type[ast.AST], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Is: "is",
-    ast.IsNot: "is not",
-    ast.In: "in",
-    ast.NotIn: "not in",
-    ast.And: "and",
-    ast.Or: "or",
-    ast.USub: "-",
-    ast.UAdd: "+",
-    ast.Not: "not",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CallFact:
-    """A call in the constructor: `nn.Conv2d(c1, c2, k)`; None stands for an argument that was not understood."""
-
-    function: str
-    """Last part of the called name."""
-    arguments: tuple[Code | None, ...]
-    keywords: tuple[tuple[str, Code | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class InitFacts:
-    definitions: tuple[tuple[str, Code], ...]
-    """Locals and `self.` attributes that are assigned exactly once, in order."""
-    calls: dict[str, tuple[CallFact, ...]]
-    """Calls by the member (or local variable) that their result goes into; "" has all of them."""
-    counts: dict[str, tuple[Code, ...]]
-    """Arguments of `range` by member."""
-    expressions: tuple[Code, ...]
-    """Every expression that was understood, larger ones first seen first, without literals."""
-    tests: tuple[Code, ...]
-    """What `if`s, conditional expressions and boolean assignments ask."""
-    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What it reads of its parameters: `hidden_size` of `config`."""
-
 
 @lru_cache(maxsize=4096)
-def read_init(source: str) -> InitFacts:
-    """Read a constructor.
+def read_init(source: str, bases: tuple[str, ...] = ()) -> InitFacts:
+    """Read a constructor, and what it leaves to those of its bases.
 
     Args:
         source: text of `__init__`; "" or text that does not parse gives no facts.
+        bases: texts of the constructors that `super().__init__` leads to, nearest first.
     """
     function = _parse(source)
     if function is None:
         return InitFacts((), {}, {}, (), ())
+    own = _read(function)
+    base = _parse(bases[0]) if bases else None
+    call = _super_call(function)
+    if base is None or call is None:
+        return own
+    return joined(own, substituted(read_init(bases[0], bases[1:]), _given(base, call)))
+
+
+def _super_call(function: ast.FunctionDef) -> ast.Call | None:
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__")):
+                return node
+            case _:
+                pass
+    return None
+
+
+def _given(function: ast.FunctionDef, call: ast.Call) -> dict[str, Code | None]:
+    """What a call gives the parameters of a constructor; None where that is not understood."""
+    arguments = function.args
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)][1:]
+    given: dict[str, Code | None] = {argument.arg: None for argument in _all_arguments(arguments)}
+    defaults = zip(reversed(names), reversed(arguments.defaults), strict=False)
+    given |= {name: expression(default) for name, default in defaults}
+    if any(isinstance(item, ast.Starred) for item in call.args):
+        return given
+    given |= {name: expression(item) for name, item in zip(names, call.args, strict=False)}
+    return given | {item.arg: expression(item.value) for item in call.keywords if item.arg}
+
+
+def _read(function: ast.FunctionDef) -> InitFacts:
     parameters = {argument.arg for argument in _all_arguments(function.args)}
-    assigned = list(_assignments(function.body))
+    assigned = [(name, _or_as_given(name, code, parameters)) for name, code in _assignments(function.body)]
     counts: dict[str, int] = {}
     for name, _ in assigned:
         counts[name] = counts.get(name, 0) + 1
     definitions = tuple(
         (name, code)
         for name, code in assigned
-        if code is not None and counts[name] == 1 and name not in parameters and not isinstance(code, Literal)
+        if code is not None and counts[name] == 1 and not isinstance(code, Literal)
     )
     pools = _pools(function)
     return InitFacts(
@@ -101,6 +81,13 @@ def read_init(source: str) -> InitFacts:
         tuple(_tests(function)),
         _attributes_read(function, parameters),
     )
+
+
+def _or_as_given(name: str, code: Code | None, parameters: set[str]) -> Code | None:
+    """A branch that does not assign a parameter leaves it as it was given."""
+    if not isinstance(code, Conditional) or name in parameters:
+        return code
+    return None if Name(name) in (code.then, code.otherwise) else code
 
 
 def _attributes_read(function: ast.FunctionDef, parameters: set[str]) -> dict[str, tuple[str, ...]]:
@@ -186,7 +173,7 @@ def _branches(test: ast.expr, then: list[ast.stmt], otherwise: list[ast.stmt]) -
     condition = expression(test)
     first, second = dict(_assignments(then)), dict(_assignments(otherwise))
     for name in dict.fromkeys((*first, *second)):
-        one, other = first.get(name), second.get(name)
+        one, other = first.get(name, Name(name)), second.get(name, Name(name))
         known = condition is not None and one is not None and other is not None
         yield name, Conditional(condition, one, other) if known else None  # type: ignore[arg-type]
 
@@ -326,79 +313,3 @@ def _tests(function: ast.FunctionDef) -> Iterator[Code]:
             if code is not None and code not in seen:
                 seen.add(code)
                 yield code
-
-
-def expression(node: ast.expr) -> Code | None:  # noqa: C901 — one case a node
-    """An expression over names, literals, arithmetic and a few builtins; None if it has anything else."""
-    match node:
-        case ast.Constant(value=None | bool() | int() | float() | str() as value):
-            return Literal(value)
-        case ast.Name(id=name):
-            return Name(name)
-        case ast.Attribute(value=ast.Name(id="nn"), attr=attribute) if attribute[:1].isupper():
-            return Literal(attribute)  # a class that is a value goes by its name
-        case ast.Attribute(value=ast.Name(id=owner), attr=attribute):
-            return Name(f"{owner}.{attribute}")
-        case (
-            ast.BinOp(left=left, op=operator, right=right) | ast.Compare(left=left, ops=[operator], comparators=[right])
-        ):
-            one, other = expression(left), expression(right)
-            if one is None or other is None or type(operator) not in _OPERATORS:
-                return None
-            return Binary(_OPERATORS[type(operator)], one, other)
-        case ast.UnaryOp(op=sign, operand=inner):
-            operand = expression(inner)
-            return None if operand is None or type(sign) not in _OPERATORS else Unary(_OPERATORS[type(sign)], operand)
-        case ast.BoolOp(op=joint, values=values):
-            return _joined(_OPERATORS[type(joint)], _all(values))
-        case ast.IfExp(test=test, body=body, orelse=orelse):
-            parts = _all((test, body, orelse))
-            return None if parts is None else Conditional(*parts)
-        case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            items = _all(elements)
-            kind = "tuple" if isinstance(node, ast.Tuple) else "list"
-            return None if items is None else Sequence(kind, items)
-        case ast.Subscript(value=base, slice=place):
-            return _subscript(expression(base), place)
-        case ast.Call(func=ast.Name(id=called), args=arguments, keywords=[]) if called in FUNCTIONS:
-            given = _all(arguments)
-            return None if given is None else _plain_call(called, given)
-        case _:
-            return None
-
-
-def _plain_call(function: str, arguments: tuple[Code, ...]) -> Code:
-    """A call of a builtin without what linters call superfluous: `int(round(x))` is `round(x)`."""
-    match function, arguments:
-        case "int", (Call(Name("round" | "len" | "int"), (_,)) as inner,):
-            return inner
-        case "int" | "float" | "bool", (Literal(value),) if type(value).__name__ == function:
-            return arguments[0]
-        case "tuple" | "list", (Sequence(_, items),):
-            return Sequence(function, items)
-        case _:
-            return Call(Name(function), arguments)
-
-
-def _all(nodes: Iterable[ast.expr]) -> tuple[Code, ...] | None:
-    codes = [expression(node) for node in nodes]
-    return None if None in codes else tuple(code for code in codes if code is not None)
-
-
-def _joined(operator: str, codes: tuple[Code, ...] | None) -> Code | None:
-    if codes is None:
-        return None
-    joined = codes[0]
-    for code in codes[1:]:
-        joined = Binary(operator, joined, code)
-    return joined
-
-
-def _subscript(base: Code | None, place: ast.expr) -> Code | None:
-    if base is None or isinstance(base, Attribute):
-        return None
-    if isinstance(place, ast.Slice):
-        parts = [None if part is None else expression(part) for part in (place.lower, place.upper, place.step)]
-        return Index(base, (Slice(*parts),))
-    item = expression(place)
-    return None if item is None else Index(base, (item,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transpiler import code as c
@@ -55,6 +56,17 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
     uses = _uses(items, result)
     items = _inlined(items, uses)
     return _returned(items, result, _uses(items, result))
+
+
+def body_codes(items: Iterable[Item | BranchItem]) -> list[Code]:
+    """The expressions of all statements, those of branches included."""
+    found: list[Code] = []
+    for item in items:
+        if isinstance(item, Item):
+            found.append(item.code)
+        else:
+            found += [item.test, *(inner.code for inner in (*item.then, *item.otherwise))]
+    return found
 
 
 def _uses(items: list[Item | BranchItem], result: Code) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated

@@ -12,13 +12,16 @@ from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Li
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
-from transpiler.outline.init_source import CallFact, InitFacts
+from transpiler.outline.init_facts import CallFact, InitFacts
 from transpiler.outline.program import Name
-from transpiler.outline.trees import code_of, key_of
+from transpiler.outline.trees import code_of, is_value, key_of, names_in
 from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
 
 MISSING = object()
 """Stands for the value of an expression on an instance where it has none."""
+
+LARGE = 16
+"""From this number on, a literal that equals an argument is taken to come from it even where the source is silent."""
 
 TELLING = 5
 """From this number on, a literal that equals an argument's value is taken to come from it."""
@@ -59,7 +62,7 @@ class Scope:
         self.order: tuple[str, ...] = tuple(complete[0].arguments) if complete else ()
         """Parameters of torch's constructor."""
         self.names: list[str] = []
-        """The same, each followed by the attributes that the constructor reads of it: `config`, `config.hidden_size`."""
+        """The same, each with the attributes that the constructor reads of it: `config`, `config.hidden_size`."""
         self.defaults: dict[str, Basic | Opaque] = dict(complete[0].defaults) if complete else {}
         self.arguments: dict[str, tuple[Basic, ...]] = {}
         self.presence: dict[str, tuple[bool, ...]] = {}
@@ -103,7 +106,7 @@ class Scope:
                 self.arguments[f"{name}.{attribute}"] = tuple(one[attribute] for one in held)
 
     def _add_definition(self, name: str, code: Code) -> None:
-        if name in self.arguments or name in self.definitions:
+        if name in self.definitions:
             return
         try:
             values = [evaluate(code, scope) for scope in self.scopes]
@@ -161,7 +164,12 @@ class Scope:
             return aligned
         values = list(hole.values.values())
         if len(set(wanted.values())) == 1:
-            return self._evidence(hole.use, values[0], wanted) or code_of(values[0])
+            return (
+                self._evidence(hole.use, values[0], wanted)
+                or self._setting(hole.use, values[0], wanted)
+                or self._constant_items(hole)
+                or code_of(values[0])
+            )
         return (
             self._first(self._mentioned(hole.use), wanted)
             or self._first(self._names(hole.use), wanted)
@@ -234,11 +242,45 @@ class Scope:
             )
         return self._first(self._mentioned(use), wanted)
 
+    def _setting(self, use: Use, value: Basic, wanted: Mapping[int, object]) -> Code | None:
+        """An argument that a number which all instances share is taken to come from, though nothing shows it.
+
+        Either it is called what such arguments are called, and varies among the instances; or the number is large, and
+        a multiple or fraction of what the call that makes the member is given.
+        """
+        if isinstance(value, bool) or not isinstance(value, int):
+            return None
+        liked = (use.parameter, *SOURCES.get(use.parameter, ()), *AFFINITY.get(use.parameter, ()))
+        for name in liked:
+            if self._varies(name) and self.matches(Name(name), wanted):
+                return Name(name)
+        return self._first(self._multiples(use, value), wanted) if value >= LARGE else None
+
+    def _varies(self, name: str) -> bool:
+        known = name in self.arguments or name in self.definitions
+        return known and len({key_of(scope[name]) for scope in self.scopes}) > 1
+
+    def _multiples(self, use: Use, value: int) -> Iterator[Code]:
+        """`3 * dim`, `dim // 2`, `dim // num_heads`: what sizes usually are of one another."""
+        mentioned = dict.fromkeys(name for code in self._mentioned(use) for name in names_in(code))
+        names = [name for name in self.numbers(range(self.count)) if name in mentioned]
+        for name in names:
+            yield from (Binary("*", Literal(factor), Name(name)) for factor in (2, 3, 4))
+            yield from (Binary("//", Name(name), Literal(factor)) for factor in (2, 4))
+        for one in names:
+            for other in names:
+                first, second = self.scopes[0][one], self.scopes[0][other]
+                if one != other and isinstance(second, int) and second > 1 and isinstance(first, int) and first > value:
+                    yield Binary("//", Name(one), Name(other))
+
+    def _constant_items(self, hole: HoleFact) -> Code | None:
+        """A tuple that all instances share, if one of its elements comes from somewhere."""
+        found = self._itemwise(hole)
+        return None if found is None or is_value(found) else found
+
     def _names(self, use: Use) -> Iterator[Code]:
         liked = (use.parameter, *SOURCES.get(use.parameter, ()), *AFFINITY.get(use.parameter, ()))
         known = (*self.arguments, *self.definitions)
-        if use.in_call:
-            known = (*(name for name in self.definitions if name.startswith("self.")), *known)
         yield from (Name(name) for name in liked if name in self.arguments or name in self.definitions)
         yield from (Name(name) for name in known)
 
@@ -288,6 +330,8 @@ class Scope:
     def _override(self, hole: HoleFact, wanted: Mapping[int, object]) -> Code | None:
         """`k // 2 if p is None else p`: an argument that says it all, or leaves it to be computed."""
         for name, values in self.arguments.items():
+            if name in self.definitions:
+                continue
             rest = {row: value for row, value in hole.values.items() if key_of(values[row]) != wanted[row]}
             held = {key_of(values[row]): values[row] for row in rest}
             switch = next(iter(held.values()), 0)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from transpiler.code import Call, Code, Function, Literal
 from transpiler.errors import InternalError
-from transpiler.outline.classes import GeneratedClass
 from transpiler.outline.class_calls import call_of_class
+from transpiler.outline.classes import GeneratedClass
 
 
 def root_call(call: Code, classes: Mapping[str, GeneratedClass]) -> Code:

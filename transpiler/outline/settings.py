@@ -9,13 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from transpiler.code import Code, Conditional, Function, Unary
 from transpiler.lowered import Basic
+from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
 from transpiler.outline.holes import HoleFact, Use, families
 from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
 from transpiler.outline.program import Name, Required
 from transpiler.outline.recover import Scope
-from transpiler.outline.trees import code_of, is_value, key_of
+from transpiler.outline.trees import code_of, is_value, key_of, transform
 
 
 class Settings:
@@ -24,10 +25,12 @@ class Settings:
     Args:
         scope: arguments and locals of torch's constructor on every instance.
         members: attributes that are layers or weights, whose names are taken.
+        numbers: finds the numbers in `call`.
     """
 
-    def __init__(self, scope: Scope, members: Collection[str]) -> None:
+    def __init__(self, scope: Scope, members: Collection[str], numbers: CallNumbers) -> None:
         self.scope = scope
+        self.numbers = numbers
         self.rows = tuple(range(scope.count))
         self.extras: dict[str, dict[int, Basic]] = {}
         """Parameters of ours, that torch's constructor doesn't have, by instance."""
@@ -53,8 +56,7 @@ class Settings:
         """The expression for a hole; in `call`, one that reads an attribute of self."""
         key = (hole.use, tuple((row, key_of(value)) for row, value in hole.values.items()))
         if key not in self._solved:
-            code = self._solved_hole(hole)
-            self._solved[key] = self._attribute(hole, code) if hole.use.in_call else code
+            self._solved[key] = self._solved_in_call(hole) if hole.use.in_call else self._solved_hole(hole)
         return self._solved[key]
 
     def prepare(self, holes: Sequence[HoleFact]) -> None:
@@ -136,17 +138,31 @@ class Settings:
         self.scope.add(name, values)
         return Name(name)
 
-    def _attribute(self, hole: HoleFact, code: Code) -> Code:
-        """The attribute of self through which `call` reads a value of the constructor."""
-        if is_value(code):
-            return code
-        wanted = {row: key_of(value) for row, value in hole.values.items()}
-        own = [code.name] if isinstance(code, Name) and code.name.startswith("self.") else []
-        for name in (*own, *self.scope.definitions):
-            if name.startswith("self.") and self.scope.matches(Name(name), wanted):
-                self.read[name] = None
-                return Name(name)
-        return self.assign(code.name if isinstance(code, Name) else hole.use.parameter or "size", code)
+    def _solved_in_call(self, hole: HoleFact) -> Code:
+        code = self.numbers.find(hole)
+        if code is None and not hole.varies():
+            return code_of(next(iter(hole.values.values())))
+        return self._through_self(code if code is not None else self._solved_hole(hole))
+
+    def _through_self(self, code: Code) -> Code:
+        """The expression with attributes of self for what only the constructor knows."""
+
+        def change(node: Code) -> Code | None:
+            return self._attribute(node.name) if type(node) is Name else None
+
+        return transform(code, change)
+
+    def _attribute(self, name: str) -> Name:
+        """The attribute of self that holds an argument or a local of the constructor."""
+        if name in self.scope.definitions and name.startswith("self."):
+            self.read[name] = None
+            return Name(name)
+        vector = self.scope.vector(Name(name))
+        for defined in self.scope.definitions:
+            if defined.startswith("self.") and self.scope.vector(Name(defined)) == vector:
+                self.read[defined] = None
+                return Name(defined)
+        return self.assign(name, Name(name))
 
     def assign(self, base: str, code: Code) -> Name:
         """An attribute of self named after `base` that holds the value of `code`."""

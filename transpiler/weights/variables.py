@@ -46,8 +46,8 @@ def find_variable(root: keras.Layer, path: str) -> keras.Variable:
 def find_child(parent: object, step: str) -> object | None:
     """What stands one step of a path below `parent`; None if there is nothing.
 
-    Numbers count in lists and in a Sequential, be it the one that a class holds as its `sequence`. A sublayer that its parent keeps under a private attribute, as
-    MultiHeadAttention does with `query`, is found by its name.
+    Numbers count in lists and in a Sequential, be it the one that a class holds as its `sequence`. A sublayer that its
+    parent keeps under a private attribute, as MultiHeadAttention does with `query`, is found by its name.
     """
     if step.isdecimal():
         parent = getattr(parent, "sequence", parent)

@@ -1,0 +1,159 @@
+"""Where the numbers in `call` come from: attributes of self, and sizes of its arguments.
+
+>>> # reshape(x, (-1, 8, 7, 8, 7, 96)) is reshape(x, (-1, h // self.window, self.window, …, self.dim)) where h is
+>>> # the height of x. A candidate is taken only if it is right on every instance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from transpiler.code import Binary, Code, Index, Literal, Ref, Unary
+from transpiler.lowered import Argument, Basic, Body
+from transpiler.outline.holes import HoleFact
+from transpiler.outline.program import Name
+from transpiler.outline.recover import LARGE, Scope
+
+SIZES = 1 << 20
+"""Values from this number on are sizes of arguments: 16 axes for each of them."""
+_AXES = 16
+_SHAPED = frozenset({"reshape", "broadcast_to", "roll"})
+"""Functions among whose arguments small numbers are sizes, too."""
+_SMALL = 2
+"""From this number on, a size is told apart from an axis that is not there."""
+_MOST_ATOMS = 40
+_Vector = tuple[int | float, ...]
+
+
+def size_of(argument: int, axis: int) -> Ref:
+    """The value that stands for the size of an argument along an axis."""
+    return Ref(SIZES + argument * _AXES + axis)
+
+
+def which_size(value: int) -> tuple[int, int] | None:
+    """Argument and axis that a value stands for, None if it is no size."""
+    return divmod(value - SIZES, _AXES) if value >= SIZES else None
+
+
+class CallNumbers:
+    """What numbers in `call` may come from, for the instances of one class.
+
+    Args:
+        scope: arguments and locals of torch's constructor on every instance.
+        bodies: one for each instance.
+    """
+
+    def __init__(self, scope: Scope, bodies: list[Body]) -> None:
+        self._scope = scope
+        self._arguments = [body.arguments for body in bodies]
+        self._mentioned = dict.fromkeys(re.findall(r"\bself\.(\w+)", bodies[0].cls.forward_source))
+
+    def find(self, hole: HoleFact) -> Code | None:
+        """The expression for a number of `call`, over constructor arguments, attributes and `size_of` arguments."""
+        values = hole.values
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values.values()):
+            return None
+        if all(isinstance(value, int) and value < 0 for value in values.values()):
+            positive = HoleFact(hole.use, {row: -value for row, value in values.items()})  # type: ignore[operator]
+            code = self.find(positive)
+            return None if code is None else Unary("-", code)
+        first = next(iter(values.values()))
+        varies = hole.varies()
+        telling = varies or (isinstance(first, int) and first >= LARGE)
+        small = hole.use.function in _SHAPED and isinstance(first, int) and first >= _SMALL
+        if telling or small or isinstance(first, float):
+            found = self._first(self._settings, values)
+            if found is not None:
+                return found
+        if not telling or hole.use.parameter == "axis":
+            return None
+        return self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+
+    @staticmethod
+    def _first(candidates: list[tuple[Code, _Vector]], values: Mapping[int, Basic]) -> Code | None:
+        for code, vector in candidates:
+            if all(vector[row] == value and type(vector[row]) is type(value) for row, value in values.items()):
+                return code
+        return None
+
+    @cached_property
+    def _settings(self) -> list[tuple[Code, _Vector]]:
+        """Attributes that torch's `forward` reads."""
+        names = [f"self.{name}" for name in self._mentioned]
+        found = list(self._known([name for name in names if name in self._scope.definitions]))
+        # `self.dim` that the constructor takes as `dim` and that `forward` reads, however it came about.
+        found += self._known([name for name in self._mentioned if name in self._scope.arguments])
+        return found
+
+    @cached_property
+    def _numbers(self) -> list[tuple[Code, _Vector]]:
+        """Everything else that the constructor knows."""
+        names = (*self._scope.definitions, *self._scope.arguments)
+        return [pair for pair in self._known(list(dict.fromkeys(names))) if pair not in self._settings]
+
+    def _known(self, names: list[str]) -> Iterator[tuple[Code, _Vector]]:
+        for name in names:
+            values = [scope[name] for scope in self._scope.scopes]
+            yield from _numeric(Name(name), values)
+            first = values[0]
+            if isinstance(first, tuple | list) and len(first) <= 3:
+                for place in range(len(first)):
+                    items = [
+                        value[place] if isinstance(value, tuple | list) and place < len(value) else None
+                        for value in values
+                    ]
+                    yield from _numeric(Index(Name(name), (Literal(place),)), items)
+
+    @cached_property
+    def _sizes(self) -> list[tuple[Code, _Vector]]:
+        """Sizes of the arguments, the batch left out."""
+        found: list[tuple[Code, _Vector]] = []
+        for place, first in enumerate(self._arguments[0]):
+            if first.is_list:
+                continue
+            for axis in range(1, len(first.shape)):
+                found += _numeric(size_of(place, axis), [_size(row, place, axis) for row in self._arguments])
+        return found
+
+    @cached_property
+    def _pairs(self) -> list[tuple[Code, _Vector]]:
+        """Arithmetic on two of them, what is likely first."""
+        settings = [pair for pair in self._settings if all(isinstance(value, int) for value in pair[1])]
+        numbers = [pair for pair in self._numbers if all(isinstance(value, int) for value in pair[1])]
+        known = [*settings, *numbers][:_MOST_ATOMS]
+        windows = [pair for size in self._sizes for by in known if (pair := _divided(size, by)) is not None]
+        found: list[tuple[Code, _Vector]] = []
+        found += [pair for one in known for other in known if (pair := _divided(one, other)) is not None]
+        found += windows
+        found += [_times(one, other) for place, one in enumerate(known) for other in known[place:]]
+        found += [_times(one, other) for place, one in enumerate(self._sizes) for other in self._sizes[place:]]
+        for factor in (2, 3, 4):
+            constant: tuple[Code, _Vector] = (Literal(factor), (factor,) * self._scope.count)
+            found += [_times(constant, one) for one in known]
+            found += [pair for one in (*known, *self._sizes) if (pair := _divided(one, constant)) is not None]
+        found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
+        return found
+
+
+def _numeric(code: Code, values: list[Basic]) -> list[tuple[Code, _Vector]]:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return [(code, tuple(numbers))] if len(numbers) == len(values) else []
+
+
+def _size(arguments: tuple[Argument, ...], place: int, axis: int) -> int | None:
+    shape = arguments[place].shape if place < len(arguments) else ()
+    return shape[axis] if axis < len(shape) else None
+
+
+def _divided(one: tuple[Code, _Vector], other: tuple[Code, _Vector]) -> tuple[Code, _Vector] | None:
+    """`one // other` where it leaves no rest anywhere and changes something."""
+    pairs = list(zip(one[1], other[1], strict=True))
+    if one[0] == other[0] or any(b <= 0 or a % b for a, b in pairs) or all(b == 1 for _, b in pairs):
+        return None
+    return Binary("//", one[0], other[0]), tuple(a // b for a, b in pairs)
+
+
+def _times(one: tuple[Code, _Vector], other: tuple[Code, _Vector]) -> tuple[Code, _Vector]:
+    return Binary("*", one[0], other[0]), tuple(a * b for a, b in zip(one[1], other[1], strict=True))

@@ -1,0 +1,96 @@
+"""What a torch constructor says, as facts over its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from transpiler.code import Code
+from transpiler.outline.program import Name
+from transpiler.outline.trees import names_in, transform
+
+_Fact = TypeVar("_Fact")
+
+
+@dataclass(frozen=True, slots=True)
+class CallFact:
+    """A call in the constructor: `nn.Conv2d(c1, c2, k)`; None stands for an argument that was not understood."""
+
+    function: str
+    """Last part of the called name."""
+    arguments: tuple[Code | None, ...]
+    keywords: tuple[tuple[str, Code | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InitFacts:
+    definitions: tuple[tuple[str, Code], ...]
+    """Locals, `self.` attributes and parameters that are assigned exactly once, in order."""
+    calls: dict[str, tuple[CallFact, ...]]
+    """Calls by the member (or local variable) that their result goes into; "" has all of them."""
+    counts: dict[str, tuple[Code, ...]]
+    """Arguments of `range` by member."""
+    expressions: tuple[Code, ...]
+    """Every expression that was understood, larger ones first seen first, without literals."""
+    tests: tuple[Code, ...]
+    """What `if`s, conditional expressions and boolean assignments ask."""
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it reads of its parameters: `hidden_size` of `config`."""
+
+
+def joined(own: InitFacts, base: InitFacts) -> InitFacts:
+    """The facts of a constructor and of the one of its base that it calls.
+
+    Definitions of either may need the other's: the own ones stand before and after.
+    """
+    names = {name for name, _ in own.definitions}
+    inherited = tuple((name, code) for name, code in base.definitions if name not in names)
+    return InitFacts(
+        (*own.definitions, *inherited, *own.definitions),
+        _merged(own.calls, base.calls),
+        _merged(own.counts, base.counts),
+        tuple(dict.fromkeys((*own.expressions, *base.expressions))),
+        tuple(dict.fromkeys((*own.tests, *base.tests))),
+        own.attributes,
+    )
+
+
+def substituted(facts: InitFacts, given: Mapping[str, Code | None]) -> InitFacts:
+    """The facts with expressions for parameters; what needs a parameter without one is left out."""
+
+    def put(code: Code | None) -> Code | None:
+        if code is None:
+            return None
+        unknown = {name for name in names_in(code) if name in given and given[name] is None}
+        return None if unknown else transform(code, _replacement)
+
+    def _replacement(node: Code) -> Code | None:
+        return given.get(node.name) if type(node) is Name else None
+
+    def put_all(codes: tuple[Code, ...]) -> tuple[Code, ...]:
+        return tuple(new for code in codes if (new := put(code)) is not None)
+
+    return InitFacts(
+        tuple((name, new) for name, code in facts.definitions if name not in given and (new := put(code)) is not None),
+        {
+            name: tuple(
+                replace(
+                    call,
+                    arguments=tuple(map(put, call.arguments)),
+                    keywords=tuple((word, put(value)) for word, value in call.keywords),
+                )
+                for call in calls
+            )
+            for name, calls in facts.calls.items()
+        },
+        {name: put_all(codes) for name, codes in facts.counts.items()},
+        put_all(facts.expressions),
+        put_all(facts.tests),
+    )
+
+
+def _merged(
+    one: Mapping[str, tuple[_Fact, ...]], other: Mapping[str, tuple[_Fact, ...]]
+) -> dict[str, tuple[_Fact, ...]]:
+    return {name: (*one.get(name, ()), *other.get(name, ())) for name in (*one, *other)}
