@@ -51,10 +51,20 @@ def test_local_of_the_constructor_is_found_by_its_name():
     assert found(scope, [12, 96]) == "hidden_dim"
 
 
-def test_local_that_is_assigned_twice_is_not_trusted():
+def test_local_that_is_assigned_twice_is_what_it_is_in_the_end():
     init = "def __init__(self, c):\n    d = c * 2\n    d = d + 1\n"
-    assert read_init(init).definitions == ()
+    assert found(scope_of(init, {"c": 4}, {"c": 8}), [9, 17]) == "d"
     assert found(scope_of(init, {"c": 4}, {"c": 8}), [8, 16]) == "c * 2"
+
+
+def test_local_of_which_a_step_is_not_understood_is_not_trusted():
+    init = "def __init__(self, c):\n    d = c * 2\n    for x in range(c):\n        d = d + x\n"
+    assert read_init(init).definitions == ()
+
+
+def test_parameter_that_the_constructor_completes():
+    init = "def __init__(self, c, out=None):\n    out = out or c\n    if out == 8:\n        out = 9\n"
+    assert found(scope_of(init, {"c": 4, "out": None}, {"c": 4, "out": 8}), [4, 9]) == "out"
 
 
 def test_branch_of_the_constructor_is_a_conditional_local():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator
+from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -66,6 +67,8 @@ def simplify(value: object) -> Basic | Opaque:
         return value
     if _is_basic(value):
         return _copied(value)
+    if isinstance(value, partial):
+        return simplify(value.func)
     if isinstance(value, type | FunctionType | BuiltinFunctionType):
         return Opaque(str(value.__qualname__), is_named=True)
     return Opaque(str(type(value).__qualname__), attributes=_attributes(value))

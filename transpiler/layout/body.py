@@ -197,7 +197,7 @@ class BodyBuilder:
         """A size as code: a number, or read from a tensor in scope."""
         if isinstance(size, int):
             return Literal(size)
-        for held in self.scope:
+        for held in reversed(self.scope):  # the latest tensor: those before it need not be kept for their sizes
             for place, axis in enumerate(held.layout.physical_shape):
                 if not isinstance(axis, int) and same(axis, size):
                     return Index(Call(Function("keras.ops.shape"), (held.code,)), (Literal(place),))

@@ -12,11 +12,15 @@ import functools
 import inspect
 import itertools
 import linecache
+import re
 import textwrap
 from typing import Any
 
 from transpiler.capture.trace import SourceFrame, Span, display_path
 from transpiler.lowered import SourceLine, TorchClass
+
+_CALLED = re.compile(r"(?<![\w.])(self\.)?([A-Za-z_]\w*)\(")
+_MOST_CALLED = 12
 
 
 def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
@@ -118,8 +122,24 @@ def torch_class(cls: type[Any]) -> TorchClass:
         source,
         inits[0] if inits else "",
         inits[1:],
-        _source(cls.forward) if _is_model_code(cls.forward) else "",
+        _forward_text(cls),
     )
+
+
+def _forward_text(cls: type[Any]) -> str:
+    """`forward`, and the methods and functions of the model's own that it calls by name."""
+    texts: dict[Any, str] = {}
+    waiting = [cls.forward]
+    while waiting and len(texts) < _MOST_CALLED:
+        function = waiting.pop(0)
+        if function in texts or not inspect.isfunction(function) or not _is_model_code(function):
+            continue
+        texts[function] = _source(function)
+        for owner, name in _CALLED.findall(texts[function]):
+            called = getattr(cls, name, None) if owner else function.__globals__.get(name)
+            if called is not None and getattr(called, "__module__", "").partition(".")[0] != "torch":
+                waiting.append(called)
+    return "\n\n".join(texts.values())
 
 
 def _inits(cls: type[Any]) -> tuple[str, ...]:

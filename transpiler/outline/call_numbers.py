@@ -6,21 +6,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Code, Index, Literal, Ref, Unary
+from transpiler.code import Binary, Code, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
+from transpiler.outline.forward_source import attributes_read
 from transpiler.outline.holes import HoleFact
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
+from transpiler.outline.trees import transform
 
 SIZES = 1 << 20
 """Values from this number on are sizes of arguments: 16 axes for each of them."""
 _AXES = 16
 _SHAPED = frozenset({"reshape", "broadcast_to", "roll"})
 """Functions among whose arguments small numbers are sizes, too."""
+_SIZED = _SHAPED | {"index", "split", "arange", "zeros", "ones", "full", "pad", "pad_axes", "resize", "linspace"}
+"""What takes sizes at all: a number anywhere else is one only if an attribute says so."""
 _SMALL = 2
 """From this number on, a size is told apart from an axis that is not there."""
 _MOST_ATOMS = 40
@@ -48,7 +52,7 @@ class CallNumbers:
     def __init__(self, scope: Scope, bodies: list[Body]) -> None:
         self._scope = scope
         self._arguments = [body.arguments for body in bodies]
-        self._mentioned = dict.fromkeys(re.findall(r"\bself\.(\w+)", bodies[0].cls.forward_source))
+        self._mentioned = attributes_read(bodies[0].cls.forward_source)
 
     def find(self, hole: HoleFact) -> Code | None:
         """The expression for a number of `call`, over constructor arguments, attributes and `size_of` arguments."""
@@ -67,9 +71,63 @@ class CallNumbers:
             found = self._first(self._settings, values)
             if found is not None:
                 return found
-        if not telling or hole.use.parameter == "axis":
+        if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
             return None
         return self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+
+    def distinguished(self, code: Code) -> Code:
+        """The expression with the sizes of several axes told apart that are the same on every instance.
+
+        `reshape(x, (-1, h // w[0], w[0], h // w[0], w[0]))` is about h and then about the axis beside it.
+        """
+
+        def change(node: Code) -> Code | None:
+            match node:
+                case Binary("*", left, right) if left == right and not isinstance(left, Literal):
+                    return Binary("*", left, self._beside(right, 1))
+                case Sequence(_, items) if type(node) is Sequence and len(items) > 1:
+                    return replace(node, items=self._apart(tuple(self.distinguished(item) for item in items)))
+                case _:
+                    return None
+
+        return transform(code, change)
+
+    def _apart(self, items: tuple[Code, ...]) -> tuple[Code, ...]:
+        seen: dict[Code, int] = {}
+        new: list[Code] = []
+        for item in items:
+            place = seen.get(item, 0)
+            seen[item] = place + 1
+            is_product = isinstance(item, Binary) and item.operator == "*"
+            new.append(item if is_product or place == 0 else self._beside(item, place))
+        return tuple(new)
+
+    def _beside(self, code: Code, place: int) -> Code:
+        """The same of the axis `place` further, where that is the same number everywhere."""
+
+        def change(node: Code) -> Code | None:
+            match node:
+                case Ref(value) if (size := which_size(value)) is not None:
+                    other = size_of(size[0], size[1] + place)
+                    return other if self._vector(other) == self._vector(node) is not None else node
+                case Index(base, (Literal(int() as index),)):
+                    further = Index(base, (Literal(index + place),))
+                    return further if self._vector(further) == self._vector(node) is not None else node
+                case _:
+                    return None
+
+        return transform(code, change)
+
+    def _vector(self, code: Code) -> _Vector | None:
+        """The values of an atom, be it an attribute or the argument that the attribute holds."""
+        if isinstance(code, Index) and isinstance(code.base, Name) and code.base.name.startswith("self."):
+            plain = replace(code, base=Name(code.base.name.removeprefix("self.")))
+            return self._atoms.get(code) or self._atoms.get(plain)
+        return self._atoms.get(code)
+
+    @cached_property
+    def _atoms(self) -> dict[Code, _Vector]:
+        return dict((*self._numbers, *self._settings, *self._sizes))
 
     @staticmethod
     def _first(candidates: list[tuple[Code, _Vector]], values: Mapping[int, Basic]) -> Code | None:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
+from transpiler.layout.names import dimension_letters
 from transpiler.lowered import Basic, Body
 from transpiler.outline.call_numbers import CallNumbers, which_size
 from transpiler.outline.class_calls import Signature
@@ -23,6 +24,7 @@ from transpiler.outline.constructor import (
 )
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
+from transpiler.outline.forward_source import unpacked_sizes
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
@@ -33,6 +35,9 @@ from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import names_in, refs, walk
 from transpiler.outline.variables import BodyWriter, UnassignedError
+
+_SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
+"""Sizes of the axes of a Keras tensor, by rank."""
 
 MOST_FLAGS = 4
 """Flags of ours that a class may have before its variants are classes of their own."""
@@ -187,10 +192,15 @@ class _ClassMaker:
         return items
 
     def _size_name(self, argument: int, axis: int) -> str:
-        """The letter of an axis, as the docstring has it."""
-        letters = self.bodies[0].arguments[argument].pattern.split()
-        letter = letters[axis] if len(letters) > axis else ""
-        return letter if letter.isidentifier() else "size"
+        """What torch's source calls the size of an axis, else the usual letter for it."""
+        given = self.bodies[0].arguments[argument]
+        letters = given.pattern.split()
+        torch_letters = dimension_letters(len(given.shape))
+        names = unpacked_sizes(self.bodies[0].cls.forward_source, len(given.shape))
+        if names and sorted(letters) == sorted(torch_letters):
+            return names[torch_letters.index(letters[axis])]
+        usual = _SIZE_NAMES.get(len(given.shape), ())
+        return usual[axis] if usual else f"size{axis}"
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,7 +255,7 @@ class _ClassMaker:
         return BranchItem(self._branch_test(item), then, otherwise, joins)
 
     def _step(self, step: MergedStep) -> Item:
-        code = self.writer.resolved(step.codes[0])
+        code = self.settings.numbers.distinguished(self.writer.resolved(step.codes[0]))
         return Item(step.results, code, step.step.names, step.step.source, step.step.comment)
 
     def _branch_test(self, branch: MergedBranch) -> Code:

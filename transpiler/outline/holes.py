@@ -274,4 +274,6 @@ def _child_uses(code: Code, use: Use) -> list[Use]:
         name = code.function.name if isinstance(code.function, c.Function | c.Member) else ""
         names = ("", *("" for _ in code.arguments), *(keyword for keyword, _ in code.keywords))
         return [replace(use, function=name.rpartition(".")[2], parameter=parameter) for parameter in names]
+    if isinstance(code, c.Index) and code.items:
+        return [use, *[replace(use, function="index")] * (len(children(code)) - 1)]
     return [use] * len(children(code))

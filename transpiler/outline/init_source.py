@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 
 from transpiler.code import Binary, Code, Conditional, Literal
 from transpiler.outline.init_expressions import FUNCTIONS, expression
 from transpiler.outline.init_facts import CallFact, InitFacts, joined, substituted
 from transpiler.outline.program import Name
-from transpiler.outline.trees import transform
+from transpiler.outline.trees import names_in, transform
 
 
 @lru_cache(maxsize=4096)
@@ -63,14 +63,10 @@ def _given(function: ast.FunctionDef, call: ast.Call) -> dict[str, Code | None]:
 
 def _read(function: ast.FunctionDef) -> InitFacts:
     parameters = {argument.arg for argument in _all_arguments(function.args)}
-    assigned = [(name, _or_as_given(name, code, parameters)) for name, code in _assignments(function.body)]
-    counts: dict[str, int] = {}
-    for name, _ in assigned:
-        counts[name] = counts.get(name, 0) + 1
     definitions = tuple(
         (name, code)
-        for name, code in assigned
-        if code is not None and counts[name] == 1 and not isinstance(code, Literal)
+        for name, code in _composed(_assignments(function.body), parameters).items()
+        if code is not None and not isinstance(code, Literal)
     )
     pools = _pools(function)
     return InitFacts(
@@ -83,11 +79,17 @@ def _read(function: ast.FunctionDef) -> InitFacts:
     )
 
 
-def _or_as_given(name: str, code: Code | None, parameters: set[str]) -> Code | None:
-    """A branch that does not assign a parameter leaves it as it was given."""
-    if not isinstance(code, Conditional) or name in parameters:
-        return code
-    return None if Name(name) in (code.then, code.otherwise) else code
+def _composed(assigned: Iterable[tuple[str, Code | None]], parameters: Container[str]) -> dict[str, Code | None]:
+    """Every name with what it is in the end; None where a step of it was not understood."""
+    found: dict[str, Code | None] = {}
+    for name, code in assigned:
+        before = found.pop(name, Name(name) if name in parameters else None)
+        reads_itself = code is not None and name in names_in(code)
+        if code is None or (reads_itself and before is None):
+            found[name] = None
+        else:
+            found[name] = _with_value(code, name, before) if before is not None else code
+    return found
 
 
 def _attributes_read(function: ast.FunctionDef, parameters: set[str]) -> dict[str, tuple[str, ...]]:
@@ -160,12 +162,16 @@ def _unrolled(item: ast.expr, loop: ast.comprehension, count: int) -> list[Code 
 
 
 def _bound(code: Code, name: str, value: Code) -> Code:
-    bound = transform(code, lambda node: value if node == Name(name) else None)
+    bound = _with_value(code, name, value)
     match bound:
         case Binary("*", other, Literal(1)) | Binary("*", Literal(1), other) | Binary("+", other, Literal(0)):
             return other
         case _:
             return bound
+
+
+def _with_value(code: Code, name: str, value: Code) -> Code:
+    return transform(code, lambda node: value if node == Name(name) else None)
 
 
 def _branches(test: ast.expr, then: list[ast.stmt], otherwise: list[ast.stmt]) -> Iterator[tuple[str, Code | None]]:
@@ -241,7 +247,7 @@ def _pools(function: ast.FunctionDef) -> dict[str, list[ast.Call]]:
 def _flows(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     match node:
         case ast.Assign(targets=targets, value=value):
-            yield from ((name, value) for target in targets if (name := _dotted_self(target)))
+            yield from ((name, value) for target in targets if (name := _dotted_self(_container(target))))
         case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.AugAssign(target=target, value=value):
             if name := _dotted_self(target):
                 yield name, value
@@ -255,6 +261,11 @@ def _flows(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             yield f"self.{name}", value
         case _:
             return
+
+
+def _container(target: ast.expr) -> ast.expr:
+    """`layers` of `layers["head"] = …`."""
+    return target.value if isinstance(target, ast.Subscript) else target
 
 
 def _call_fact(call: ast.Call) -> CallFact:

@@ -26,7 +26,7 @@ class Place:
     items: dict[int, Code]
     """By list; lists without it are absent."""
     counts: dict[int, int] | None = None
-    """How often it stands there, where the lists repeat it."""
+    """How often it stands there in each list, where the lists repeat it."""
 
 
 def aligned(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
@@ -38,13 +38,23 @@ def aligned(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
     heads = {tuple(head(item) for item in items) for items in lists}
     if len(heads) == 1:
         return [Place(dict(enumerate(items))) for items in zip(*lists, strict=True)]
-    runs = [repeated(items) for items in lists]
-    if len({tuple(head(item) for item, _ in run) for run in runs}) == 1:
-        return [
-            Place({row: item for row, (item, _) in enumerate(run)}, {row: count for row, (_, count) in enumerate(run)})
-            for run in zip(*runs, strict=True)
-        ]
-    return _with_gaps(lists)
+    return _by_runs([repeated(items) for items in lists]) or _with_gaps(lists)
+
+
+def _by_runs(lists: Rows[list[tuple[Code, int]]]) -> list[Place] | None:
+    """Lists that repeat the same elements more or less often, the last ones perhaps not at all."""
+    longest = max(lists, key=len)
+    heads = [head(item) for item, _ in longest]
+    if any([head(item) for item, _ in runs] != heads[: len(runs)] for runs in lists):
+        return None
+    places = []
+    for place in range(len(longest)):
+        items = {row: runs[place][0] for row, runs in enumerate(lists) if place < len(runs)}
+        counts = {row: runs[place][1] if place < len(runs) else 0 for row, runs in enumerate(lists)}
+        if len(items) < len(lists) and max(counts.values()) < 2:
+            return None
+        places.append(Place(items, None if set(counts.values()) == {1} else counts))
+    return places
 
 
 def repeated(items: Rows[Code]) -> list[tuple[Code, int]]:
@@ -79,10 +89,12 @@ def _with_gaps(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
     places: list[Place] = []
     for group in groups:
         places = _joined(places, group[0], lists[group[0]])
-    spread = _alternatives(_all_rows(places, {group[0]: group for group in groups}, lists))
-    everywhere = sum(len(place.items) == len(lists) for place in spread)
-    optional = len(spread) - everywhere
-    return spread if optional <= MOST_OPTIONAL and everywhere >= optional else None
+    whole = _all_rows(places, {group[0]: group for group in groups}, lists)
+    if not any(len(place.items) == len(lists) for place in whole):
+        return None
+    spread = _alternatives(whole)
+    optional = sum(len(place.items) < len(lists) for place in spread)
+    return spread if optional <= MOST_OPTIONAL else None
 
 
 def _all_rows(places: list[Place], groups: dict[int, list[int]], lists: Rows[tuple[Code, ...]]) -> list[Place]:

@@ -86,12 +86,14 @@ class Scope:
             return
         if any(value is not None for value in basic):
             return
-        if len({value.text for value in opaque}) > 1 and all(value.is_named for value in opaque):
-            # Which class it is says how instances differ: its name is a value that a Keras layer can be given.
+        if all(value.is_named for value in opaque):
+            # The name of a class is a value that a Keras layer can be given.
             self.arguments[name] = tuple(value.text if isinstance(value, Opaque) else None for value in values)
             default = self.defaults.get(name)
             if isinstance(default, Opaque):
                 self.defaults[name] = default.text
+            if default is not None and self.defaults.get(name) not in self.arguments[name]:
+                del self.defaults[name]  # no instance shows what that class would be in Keras
             return
         self.presence[name] = tuple(isinstance(value, Opaque) for value in values)
         if not basic:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from transpiler.code import Code, Conditional, Function, Unary
+from transpiler.code import Binary, Code, Conditional, Function, Literal, Unary
 from transpiler.lowered import Basic
 from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
@@ -203,6 +203,9 @@ class Settings:
         return self.new_parameter(name, {row: row in inside for row in self.rows})
 
     def _known(self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool) -> Code | None:
+        related = self._related(inside, rows, name)
+        if related is not None:
+            return related
         present = self.scope.presence.get(name)
         if present is not None and all(present[row] == (row in inside) for row in rows):
             return Name(name)
@@ -214,6 +217,19 @@ class Settings:
                 return Name(flag)
             if all(values[row] != (row in inside) for row in rows):
                 return Unary("not", Name(flag))
+        return None
+
+    def _related(self, inside: Collection[int], rows: Collection[int], name: str) -> Code | None:
+        """Whether an argument was given whose name tells of what is asked for: `norm_layer` of `use_normalization`."""
+        for argument in self.scope.arguments:
+            words = [word for word in argument.split("_") if len(word) > 2]
+            values = {row: self.scope.scopes[row][argument] for row in rows}
+            if not any(word in name for word in words) or not any(value is None for value in values.values()):
+                continue
+            if all((value is not None) == (row in inside) for row, value in values.items()):
+                return Binary("is not", Name(argument), Literal(None))
+            if all((value is None) == (row in inside) for row, value in values.items()):
+                return Binary("is", Name(argument), Literal(None))
         return None
 
     def answer_in_call(self, inside: Collection[int], name: str) -> Code:

@@ -74,6 +74,8 @@ class BodyWriter:
             self._hold(value, usable(name, taken | self.holders.keys()))
         self.arguments = tuple(self.names[value] for value in range(len(arguments)))
         self._find_last_uses()
+        self.intermediate = _intermediate(items)
+        """Results of statements after which the same line of torch computes what it is about."""
 
     def lines(self) -> tuple[Line, ...]:
         """The lines of `call`."""
@@ -172,15 +174,21 @@ class BodyWriter:
             if result not in self.last:
                 targets.append("_")
                 continue
-            wanted = (wish or {}).get(result) or hint or self._telling(item, place)
-            targets.append(self._give(result, wanted))
+            targets.append(self._give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
         return [Assign(tuple(targets), code, item.comment)]
 
-    def _telling(self, item: Item, place: int) -> str:
+    def _wanted(self, item: Item, place: int, hint: str | None) -> str:
+        """What torch's line calls a value; if it is not the line's last, or that is taken, what it is made from."""
+        read = next(iter(refs(item.code)), None)
+        dying = read is not None and len(item.results) == 1 and read not in self.lists and self._dead(read)
+        before = self.names[read] if read is not None and dying else None
+        if hint is None or item.results in self.intermediate:
+            return before or hint or self._telling(item, place)
+        return hint if self._free(usable(hint, self.taken)) else before or hint
+
+    @staticmethod
+    def _telling(item: Item, place: int) -> str:
         """A name for a value that torch's line gives none."""
-        read = refs(item.code)
-        if len(item.results) == 1 and read and read[0] not in self.lists and self._dead(read[0]):
-            return self.names[read[0]]
         match item.code:
             case Call(c.Member(name, _), _, _):
                 base = name
@@ -268,6 +276,18 @@ class BodyWriter:
             if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
                 return item.names[0]
         return "x"
+
+
+def _intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
+    found: set[tuple[int, ...]] = set()
+    last: dict[object, tuple[int, ...]] = {}
+    for item in items:
+        for statement in (item,) if isinstance(item, Item) else (*item.then, *item.otherwise):
+            key = (statement.source, statement.names)
+            if statement.source is not None and key in last:
+                found.add(last[key])
+            last[key] = statement.results
+    return found
 
 
 def _moves(pairs: list[tuple[str, str]]) -> list[Line]:

@@ -1,0 +1,52 @@
+"""What torch's `forward` says, read with `ast`, never run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import lru_cache
+
+
+@lru_cache(maxsize=4096)
+def attributes_read(source: str) -> tuple[str, ...]:
+    r"""Attributes of self that occur in it.
+
+    >>> attributes_read("def forward(self, x):\n    return x * self.scale")
+    ('scale',)
+    """
+    return tuple(dict.fromkeys(re.findall(r"\bself\.(\w+)", source)))
+
+
+@lru_cache(maxsize=4096)
+def unpacked_sizes(source: str, rank: int) -> tuple[str, ...]:
+    r"""Names that it gives to the sizes of a tensor of this rank, in torch's order; () if it gives none.
+
+    >>> unpacked_sizes("def forward(self, x):\n    B, N, C = x.shape", 3)
+    ('B', 'N', 'C')
+    """
+    for node in _nodes(source):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value) if len(targets) == rank and _is_shape(
+                value
+            ):
+                names = tuple(target.id for target in targets if isinstance(target, ast.Name))
+                if len(set(names)) == rank:
+                    return names
+            case _:
+                pass
+    return ()
+
+
+def _nodes(source: str) -> list[ast.AST]:
+    try:
+        return list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+
+
+def _is_shape(node: ast.expr) -> bool:
+    match node:
+        case ast.Attribute(attr="shape") | ast.Call(func=ast.Attribute(attr="size"), args=[]):
+            return True
+        case _:
+            return False
