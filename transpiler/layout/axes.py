@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from transpiler.layout.sizes import divide, product, same
+from transpiler.layout.sizes import One, divide, product, same
 from transpiler.lift.program import Size
 
 Axes = tuple[tuple[int, ...], ...]
@@ -125,6 +125,13 @@ def reshape(layout: Layout, shape: Sequence[Size]) -> Layout | None:
     if factored is None:
         return None
     layout, counts = factored
+    return grouped(layout, counts)
+
+
+def grouped(layout: Layout, counts: Sequence[int]) -> Layout | None:
+    """A view whose dimensions have these numbers of atoms; None if it has others in all."""
+    if sum(counts) != len(layout.atoms):
+        return None
     atoms = iter(layout.atoms)
     return Layout(tuple(tuple(next(atoms) for _ in range(count)) for count in counts), layout.axes)
 
@@ -193,6 +200,17 @@ def without_atoms(layout: Layout, atoms: Iterable[int], dims: Iterable[int] = ()
         if dim not in removed
     ]
     return relabelled(kept, layout.atoms, layout.axes)
+
+
+def without_ones(layout: Layout) -> Layout:
+    """Dimensions of 1 that have atoms have none, as operators expect it."""
+    ones = [
+        atom
+        for dim, sizes in enumerate(layout.dims)
+        if sizes and all(isinstance(size, One) for size in sizes)
+        for atom in layout.atoms_of(dim)
+    ]
+    return without_atoms(layout, ones) if ones else layout
 
 
 def fuse(layout: Layout) -> Layout:

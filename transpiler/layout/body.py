@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import sympy
 
@@ -45,6 +46,8 @@ class Unpoured:
 
 Tensor = Held | Unpoured
 
+Counts: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+
 _WORTH_READING = 2
 """Axes that a reshape keeps in front: one alone is simply -1."""
 
@@ -57,13 +60,17 @@ class Line:
     names: tuple[str | None, ...] = (None,)
     reader: str = "the result"
     """What reads the values that are brought into order here: an operator or a module."""
+    view: int = 0
+    """Which of the views on this line of its module it is, counted from 1; 0 for what is none."""
+    cls: str = ""
+    """The module's class."""
 
 
 class BodyBuilder:
     """Collects what becomes a `Body`. Values are numbered: arguments first, then results."""
 
-    def __init__(self, path: str, meter: Meter | None = None) -> None:
-        """`meter` counts the transposes of a trial."""
+    def __init__(self, path: str, meter: Meter | None = None, counts: dict[Line, Counts] | None = None) -> None:
+        """`meter` counts the transposes of a trial; `counts` are shared by all bodies of a program."""
         self.path = path
         self.meter = meter
         self.statements: list[Statement] = []
@@ -75,10 +82,12 @@ class BodyBuilder:
         self._moved: dict[tuple[Ref | MemberCode, Move, tuple[Size, ...]], Held] = {}
         self._taken: set[str] = set()
         self.line = Line(None)
+        self.counts: dict[Line, Counts] = {} if counts is None else counts
+        """How many atoms the dimensions and the axes of each view have, by its place in torch's source."""
 
     def fork(self, meter: Meter) -> BodyBuilder:
         """A copy that can go on apart from this one."""
-        other = BodyBuilder(self.path, meter)
+        other = BodyBuilder(self.path, meter, self.counts)
         other.statements, other.members, other.plan = [*self.statements], [*self.members], [*self.plan]
         other.scope, other.line, other._count = [*self.scope], self.line, self._count
         other._poured, other._moved, other._taken = dict(self._poured), dict(self._moved), set(self._taken)

@@ -23,7 +23,7 @@ from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
 from transpiler.layout.apply import Application
 from transpiler.layout.apply_view import apply_view
-from transpiler.layout.axes import fuse, scattered, together, usual
+from transpiler.layout.axes import fuse, scattered, together, usual, without_ones
 from transpiler.layout.body import BodyBuilder, Held, Line, Tensor, unpoured
 from transpiler.layout.contraction import Contraction, Key
 from transpiler.layout.dataflow import only_views, passed_arguments, read_values
@@ -57,14 +57,14 @@ _ChildAttribute: TypeAlias = BlockAttribute | SequentialAttribute | LayerAttribu
 class BlockLowering:
     """Lowers one module call: its statements in order, each value's tensor by the value's number."""
 
-    def __init__(self, block: Block, kept: Mapping[str, MatchedProgram], meter: Meter | None = None) -> None:
+    def __init__(self, block: Block, kept: Mapping[str, MatchedProgram], parent: BlockLowering | None = None) -> None:
         """`kept`: for modules that nothing calls but that are kept, by path, a program that calls each once.
 
-        With a meter the lowering is only a trial, of what it would cost.
+        With a meter, which a child has from its parent, the lowering is only a trial, of what it would cost.
         """
         self.block = block
-        self.meter = meter
-        self.body = BodyBuilder(block.path, meter)
+        self.meter = parent.meter if parent else None
+        self.body = BodyBuilder(block.path, self.meter, parent.body.counts if parent else None)
         self.env: dict[int, Tensor] = {}
         self.plan: list[PlanEntry] = []
         self.dropped: list[Dropped] = []
@@ -73,6 +73,8 @@ class BlockLowering:
         self._children: dict[str, list[tuple[MemberCode, _ChildAttribute]]] = {}
         self._counts: dict[str, int] = {}
         self._rest: Sequence[MatchedStatement] = ()
+        self._views: dict[str, dict[int, int]] = {}
+        """Views by torch's line and their results, numbered."""
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,7 +104,7 @@ class BlockLowering:
             self._rest = statements[place + 1 :]
             if self.meter:
                 self.meter.step()
-            self.body.line = Line(statement.call.source, statement.call.names, _reader(statement))
+            self.body.line = self._line(statement)
             try:
                 self._gather_early(statement)
                 self._statement(statement)
@@ -110,6 +112,14 @@ class BlockLowering:
                 raise
             except KerascribeError as error:
                 raise self._placed(error, statement) from error
+
+    def _line(self, statement: MatchedStatement) -> Line:
+        line = Line(statement.call.source, statement.call.names, _reader(statement))
+        if not isinstance(statement, MatchedOp) or not isinstance(statement.rule.target, rule.View):
+            return line
+        on_line = self._views.setdefault(str(line.source), {})
+        place = on_line.setdefault(statement.call.results[0].id, len(on_line) + 1)
+        return replace(line, view=place, cls=self.block.cls.qualified_name)
 
     def _placed(self, error: KerascribeError, statement: MatchedStatement) -> KerascribeError:
         if any(problem.where for problem in error.diagnostics):
@@ -160,12 +170,13 @@ class BlockLowering:
         self, choice: Callable[[BlockLowering], None], statements: Sequence[MatchedStatement]
     ) -> tuple[int, float, int]:
         meter = Meter(_HORIZON)
-        trial = BlockLowering(self.block, self.kept, meter)
-        trial.body = self.body.fork(meter)
+        trial = BlockLowering(self.block, self.kept)
+        trial.meter, trial.body = meter, self.body.fork(meter)
         trial.env = dict(self.env)
         trial._members = dict(self._members)
         trial._children = {path: list(found) for path, found in self._children.items()}
         trial._counts = dict(self._counts)
+        trial._views = {line: dict(found) for line, found in self._views.items()}
         with suppress(Exhausted):
             choice(trial)
             trial.run(statements)
@@ -185,6 +196,8 @@ class BlockLowering:
         sources = {entry.source: bindings[entry.source] for entry in applied.weights}
         stored = {source: tensor for source, tensor in sources.items() if tensor is not None}
         layer = apply.is_layer(applied.target)
+        if not isinstance(applied.target, rule.View):
+            self._forget_ones(statement)
         operands, sizes = self._split(bindings, without=set(stored) if layer else set())
         application = Application(applied, operator_scope(bindings).names, operands, sizes, statement.call.results)
         if isinstance(applied.target, rule.View):
@@ -205,6 +218,13 @@ class BlockLowering:
         member = self._layer(*place, application, ordered, stored, key)
         code = Call(member, tuple(ordered.codes.values()))
         self.bind(application.results, self.body.emit_many(code, results))
+
+    def _forget_ones(self, statement: MatchedOp) -> None:
+        """Only views know of dimensions that are 1 here and larger elsewhere."""
+        for value in read_values([statement]).values():
+            tensor = self.env.get(value.id)
+            if tensor is not None and (layout := without_ones(tensor.layout)) != tensor.layout:
+                self.env[value.id] = replace(tensor, layout=layout)
 
     def emit(self, application: Application, ordered: Ordered) -> None:
         """Emit the rule's expression and bind the call's results to it."""
@@ -414,7 +434,7 @@ class BlockLowering:
     ) -> None:
         call = statement.call
         block = call.block
-        child = BlockLowering(block, self.kept, self.meter)
+        child = BlockLowering(block, self.kept, self)
         given: list[Argument] = []
         codes: list[Code] = []
         for argument, tensors in zip(passed, outer, strict=True):

@@ -10,6 +10,18 @@ import sympy
 from transpiler.lift.program import Size
 
 
+class One(int):
+    """A size of 1 that is larger on other instances of the same torch class: it keeps an atom of its own.
+
+    One source can then serve all instances: a window that happens to be the whole image is cut out like any other.
+    """
+
+    __slots__ = ()
+
+
+ONE = One(1)
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The product, a plain number where it is one.
 
@@ -55,5 +67,5 @@ def _divide_symbolic(size: sympy.Expr, divisor: sympy.Expr) -> Size | None:
 def same(left: Size, right: Size) -> bool:
     """Equal for every value of the symbols."""
     if isinstance(left, int) and isinstance(right, int):
-        return left == right
+        return left == right and isinstance(left, One) == isinstance(right, One)
     return bool(sympy.sympify(left) == sympy.sympify(right)) or divide(left, right) == 1

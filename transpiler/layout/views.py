@@ -15,10 +15,10 @@ from transpiler.code import Call, Code, Ellipsis_, Function, Index, Literal, Sli
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern
-from transpiler.layout.axes import Axes, Layout, expand, fuse, permute, relabelled, reshape, standard
+from transpiler.layout.axes import Axes, Layout, expand, fuse, grouped, permute, relabelled, reshape, standard
 from transpiler.layout.body import BodyBuilder, Held, Tensor
 from transpiler.layout.orders import as_torch
-from transpiler.layout.sizes import divide, product, same
+from transpiler.layout.sizes import One, divide, product, same
 from transpiler.lift.program import Size, SymbolicSize
 
 _OPEN = 2**62
@@ -37,15 +37,46 @@ def permuted(tensor: Tensor, order: Sequence[int]) -> Tensor:
 
 def reshaped(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor:
     """torch's `view`: free where the atoms divide."""
-    layout = reshape(tensor.layout, shape)
+    layout = _as_elsewhere(body, tensor.layout) or reshape(tensor.layout, shape)
     if layout is None:
         layout = reshape(fuse(tensor.layout), shape)
     if layout is not None:
-        return viewed(tensor, layout)
+        return viewed(tensor, _lying_as_elsewhere(body, layout))
     held = body.arrange(tensor, tensor.layout, as_torch(tensor.layout))
     result = standard(shape)
     code = Call(Function("keras.ops.reshape"), (held.code, body.shape_code(result, result.axes)))
     return body.emit(code, result, held.dtype)
+
+
+def _as_elsewhere(body: BodyBuilder, layout: Layout) -> Layout | None:
+    """The view that this line is on another instance, where what is 1 here is larger: to which dimension a 1 belongs
+    cannot be seen.
+    """
+    counts = body.counts.get(body.line)
+    return grouped(layout, counts[0]) if counts is not None and _has_ones(layout) else None
+
+
+def _lying_as_elsewhere(body: BodyBuilder, layout: Layout) -> Layout:
+    """The view with its 1s in the axes in which they lie on another instance; without any, it is noted for others."""
+    if not _has_ones(layout):
+        body.counts[body.line] = tuple(map(len, layout.dims)), tuple(map(len, layout.axes))
+        return layout
+    _, wanted = body.counts.get(body.line, ((), ()))
+    axes = [list(axis) for axis in layout.axes]
+    if len(wanted) != len(axes):
+        return layout
+    atoms = layout.atoms
+    for place, count in enumerate(wanted[:-1]):
+        here, following = axes[place], axes[place + 1]
+        while len(here) < count and following and isinstance(atoms[following[0]], One):
+            here.append(following.pop(0))
+        while len(here) > count and isinstance(atoms[here[-1]], One):
+            following.insert(0, here.pop())
+    return Layout(layout.dims, tuple(map(tuple, axes)))
+
+
+def _has_ones(layout: Layout) -> bool:
+    return any(isinstance(size, One) for size in layout.atoms)
 
 
 def expanded(tensor: Tensor, shape: Sequence[Size]) -> Tensor:

@@ -15,6 +15,7 @@ from transpiler.layout.lower import BlockLowering
 from transpiler.layout.names import dimension_letters
 from transpiler.layout.program import LaidOut
 from transpiler.layout.results import argument as argument_of
+from transpiler.layout.units import with_marked_units
 from transpiler.lift.program import Size, Value, output_values
 from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram
@@ -34,6 +35,7 @@ def layout(
     Raises:
         ModelError: a rule cannot be applied, with the module path and the torch line.
     """
+    program = with_marked_units(program)
     lowering = BlockLowering(program.root, kept)
     asked = {entry.name: entry.pattern for entry in declaration.inputs if entry.pattern} if declaration else {}
     held = {}

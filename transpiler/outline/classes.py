@@ -39,7 +39,7 @@ from transpiler.outline.variables import BodyWriter, UnassignedError
 _SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
 """Sizes of the axes of a Keras tensor, by rank."""
 
-MOST_FLAGS = 4
+MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
 
 MOST_ALTERNATIVES = 3
@@ -265,6 +265,9 @@ class _ClassMaker:
             for member in (member for step in steps for member in _members_called(step.codes[0])):
                 if member.index is None and tuple(sorted(self.attributes.get(member.name, ()))) == rows:
                     return Binary(there, Name(f"self.{member.name}"), Literal(None))
+        for name, codes in self.attributes.items():
+            if tuple(sorted(codes)) == branch.rows and not name.endswith("*"):
+                return Binary("is not", Name(f"self.{name}"), Literal(None))
         return self.settings.answer_in_call(branch.rows, _branch_name(branch))
 
     def _docstring(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from transpiler.outline.holes import skeleton
 from transpiler.outline.loops import Step
 from transpiler.outline.trees import refs, shifted, transform
 
-MOST_BRANCHES = 4
+MOST_BRANCHES = 8
 MOST_FLOWS = 8
 LONGEST = 400
 """Statements beyond which flows are not aligned: alignment takes quadratic time."""

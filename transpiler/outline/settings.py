@@ -212,6 +212,9 @@ class Settings:
         code = find_question(self.scope, inside, rows, by_equality=by_equality)
         if code is not None:
             return code
+        for extra, given in self.extras.items():
+            if len(given) < len(self.rows) and extra not in self.defaults and given.keys() & set(rows) == set(inside):
+                return Binary("is not", Name(extra), Literal(None))
         for flag, values in self.scope.presence.items():
             if all(values[row] == (row in inside) for row in rows):
                 return Name(flag)
