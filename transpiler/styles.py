@@ -53,7 +53,8 @@ def rename_problems(root: Body, style: Style, declaration: ModelDeclaration) -> 
             yield Problem(f"'{name}' is the name of a helper of ours", positions[key], "choose another name")
         elif len({cls.qualified_name for cls in renamed if style.name_of(cls) == names[key]}) > 1:
             listed = " and ".join(dict.fromkeys(cls.qualified_name for cls in renamed))
-            yield Problem(f"'{key}' may be {listed}", positions[key], "say more of its path, as in: rename.nets.Conv")
+            hint = f"say more of its path, as in: {RENAME}{renamed[0].qualified_name}"
+            yield Problem(f"'{key}' may be {listed}", positions[key], hint)
 
 
 def _classes(body: Body) -> Iterator[TorchClass]:

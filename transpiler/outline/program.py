@@ -118,6 +118,8 @@ class ClassProgram:
     """The call that makes the root layer, `TFSlimNeck(nc=80, name="model")`."""
     inputs: tuple[InputArgument, ...]
     signature: Signature
+    framework: str = "keras"
+    """How Keras is imported: "keras" or "tf.keras"."""
 
 
 @dataclass(frozen=True, slots=True)

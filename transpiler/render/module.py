@@ -33,6 +33,13 @@ INDENT = "    "
 WIDTH = 88
 """The formatter's own line length."""
 
+_KERAS = {"keras": "import keras", "tf.keras": "from tensorflow import keras"}
+_PACKAGE = {"keras": "keras", "tf.keras": "tensorflow.keras"}
+_SERIALIZABLE = {
+    "keras": "keras.saving.register_keras_serializable",
+    "tf.keras": "keras.utils.register_keras_serializable",  # tf.keras has no `saving`
+}
+
 
 def module_text(program: ClassProgram) -> str:
     """The text of the module, before formatting."""
@@ -46,7 +53,8 @@ def module_text(program: ClassProgram) -> str:
     return _rendered(
         "module.py.jinja",
         header=_docstring(_header(program)),
-        imports=_imports(body, helpers),
+        imports=_imports(program.framework, body, helpers),
+        serializable=_SERIALIZABLE[program.framework],
         package=text(Literal(program.package)),
         body=body,
     )
@@ -102,14 +110,14 @@ def _codes(line: Line) -> tuple[Code, ...]:
             return (iterable,)
 
 
-def _imports(body: str, helpers: list[Helper]) -> list[str]:
+def _imports(framework: str, body: str, helpers: list[Helper]) -> list[str]:
     used = [name for name in ("layers", "ops") if f"{name}." in body]
-    lines = ["import keras"]
+    lines = [_KERAS[framework]]
     if "np." in body or any(helper.uses_numpy for helper in helpers):
         lines.append("import numpy as np")
     if used:
-        lines.append(f"from keras import {', '.join(used)}")
-    return lines
+        lines.append(f"from {_PACKAGE[framework]} import {', '.join(used)}")
+    return sorted(lines, key=lambda line: line.startswith("from"))
 
 
 # ── pieces ─────────────────────────────────────────────────────────────────────────────────────────────────────────
