@@ -7,7 +7,6 @@ import importlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
@@ -167,7 +166,9 @@ np.testing.assert_array_equal(model(x).numpy(), again(x).numpy())
 
 def test_tf_keras_is_imported_from_tensorflow_and_saves_and_reloads(folder):
     port = ported(folder, 'framework = "tf.keras"')
-    imports = [ast.unparse(node) for node in ast.parse(port.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports = [
+        ast.unparse(node) for node in ast.parse(port.source).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     assert imports == ["from tensorflow import keras", "from tensorflow.keras import layers, ops"]
     assert port.verify().ok()
     port.write(folder / "tf.py")

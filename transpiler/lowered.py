@@ -45,6 +45,8 @@ class TorchClass:
     source: SourceLine | None
     init_source: str
     """Text of `__init__` (dedented), "" where it cannot be read; never executed."""
+    module: str = ""
+    """The Python module that defines it, "models.common"."""
 
     def is_named(self, name: str) -> bool:
         """Whether `name` is the class's name, with as much of its path in front as is given."""

@@ -84,4 +84,4 @@ def torch_class(cls: type[Any]) -> TorchClass:
         init = textwrap.dedent(inspect.getsource(cls.__init__)) if "__init__" in cls.__dict__ else ""
     except (OSError, TypeError):
         init = ""
-    return TorchClass(cls.__name__, f"{cls.__module__}.{cls.__qualname__}", source, init)
+    return TorchClass(cls.__name__, f"{cls.__module__}.{cls.__qualname__}", source, init, cls.__module__)

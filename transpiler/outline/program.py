@@ -102,6 +102,8 @@ class ClassDefinition:
     is_root: bool = False
     kept: tuple[str, ...] = ()
     """Members that `call` never calls: `build` builds them."""
+    module: str = ""
+    """The Python module of the torch class."""
 
 
 @dataclass(frozen=True, slots=True)
