@@ -37,14 +37,14 @@ def one_file(program: ClassProgram) -> str:
     return module_text(program, (*heading(program), "", *contents(program.classes)), parts)
 
 
-def heading(program: ClassProgram, title: str = "") -> tuple[str, ...]:
+def heading(program: ClassProgram, title: str = "", command: str = "kerascribe generate") -> tuple[str, ...]:
     """The docstring of a module: what it is, what wrote it from what, and how to change it."""
     lines = [title or f"{program.name}, channels last.", ""]
     if program.rules_name:
         lines.append(
             f"Written by kerascribe {__version__} from `{program.model_name}` with `{program.rules_name}`"
             f" (sha256 {program.digest}). Do not edit: change the rules and run"
-            f" `kerascribe generate {program.rules_name}`."
+            f" `{command} {program.rules_name}`."
         )
     else:
         lines.append(f"Written by kerascribe {__version__} from `{program.model_name}`.")

@@ -18,6 +18,7 @@ from transpiler.render.used import classes_used, functions
 
 BUILD_MODEL = "build_model"
 HELPERS = "helpers"
+COMMAND = "kerascribe generate --split"
 
 
 def package_files(program: ClassProgram) -> dict[str, str]:
@@ -31,7 +32,9 @@ def package_files(program: ClassProgram) -> dict[str, str]:
     helpers = helpers_for(functions(program.classes))
     if helpers:
         title = "What PyTorch computes and Keras has no function or layer for."
-        texts[f"{HELPERS}.py"] = module_text(program, heading(program, title), [helper.text for helper in helpers])
+        texts[f"{HELPERS}.py"] = module_text(
+            program, heading(program, title, COMMAND), [helper.text for helper in helpers]
+        )
     return texts
 
 
@@ -39,10 +42,14 @@ def package_files(program: ClassProgram) -> dict[str, str]:
 
 
 def _modules(classes: Sequence[ClassDefinition]) -> dict[tuple[str, ...], list[ClassDefinition]]:
-    """The classes by the torch modules that they come from; modules whose classes use one another go together."""
+    """The classes by the torch modules that they come from; modules whose classes use one another go together.
+
+    The last module of a key is the one that comes last, nearest to the model.
+    """
     names = {definition.name for definition in classes}
     module = {definition.name: definition.module for definition in classes}
-    uses: dict[str, set[str]] = {definition.module: set() for definition in classes}
+    by_last_class = reversed(dict.fromkeys(definition.module for definition in reversed(classes)))
+    uses: dict[str, set[str]] = {name: set() for name in by_last_class}
     for definition in classes:
         uses[definition.module].update(module[name] for name in classes_used(definition, names))
     reached = {name: _reached(name, uses) for name in uses}
@@ -109,7 +116,7 @@ def _file_text(
         if function.startswith(PREFIX):
             wanted.setdefault(HELPERS, set()).add(function.removeprefix(PREFIX).partition(".")[0])
     listed = " and ".join(f"`{name}`" for name in key)
-    title = heading(program, f"{program.name}, channels last: the classes of {listed}.")
+    title = heading(program, f"{program.name}, channels last: the classes of {listed}.", COMMAND)
     own = list(_imports(wanted))
     plain = module_text(program, title, parts, own)
     if len(classes) == 1 or plain.count("\n") <= LONG:
@@ -124,7 +131,7 @@ def _init_text(program: ClassProgram, place: Mapping[str, str]) -> str:
         if definition.is_root:
             exported[place[definition.name]].add(BUILD_MODEL)
     names = sorted(name for group in exported.values() for name in group)
-    header = docstring((*heading(program), "", *contents(program.classes)))
+    header = docstring((*heading(program, command=COMMAND), "", *contents(program.classes)))
     listed = ", ".join(f'"{name}"' for name in names)
     return formatted("\n".join((header, "", *_imports(exported), "", f"__all__ = [{listed}]", "")))
 
