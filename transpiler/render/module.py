@@ -14,7 +14,7 @@ from transpiler.render.build_model import build_model_text
 from transpiler.render.classes import class_text
 from transpiler.render.contents import LONG, WIDTH, contents
 from transpiler.render.expressions import text
-from transpiler.render.format import formatted
+from transpiler.render.format import formatted, with_sorted_names
 from transpiler.render.helpers import helpers_for
 from transpiler.render.templates import docstring, rendered
 from transpiler.render.used import functions
@@ -65,17 +65,16 @@ def module_text(program: ClassProgram, header: Iterable[str], parts: Sequence[st
     """
     body = "\n\n\n".join(parts)
     names = _names_read(body)
-    return formatted(
-        rendered(
-            "module.py.jinja",
-            header=docstring(header),
-            imports=_imports(program.framework, names),
-            own=own,
-            serializable=_SERIALIZABLE[program.framework] if "serializable" in names else "",
-            package=text(Literal(program.package)),
-            body=body,
-        )
+    plain = rendered(
+        "module.py.jinja",
+        header=docstring(header),
+        imports=_imports(program.framework, names),
+        own=own,
+        serializable=_SERIALIZABLE[program.framework] if "serializable" in names else "",
+        package=text(Literal(program.package)),
+        body=body,
     )
+    return formatted(with_sorted_names(plain) if own else plain)
 
 
 def _names_read(body: str) -> set[str]:

@@ -10,7 +10,7 @@ from transpiler.outline.program import ClassDefinition, ClassProgram
 from transpiler.render.build_model import build_model_text
 from transpiler.render.classes import class_text
 from transpiler.render.contents import LONG, contents
-from transpiler.render.format import formatted
+from transpiler.render.format import formatted, with_sorted_names
 from transpiler.render.helpers import PREFIX, helpers_for
 from transpiler.render.module import heading, module_text
 from transpiler.render.templates import docstring
@@ -133,7 +133,8 @@ def _init_text(program: ClassProgram, place: Mapping[str, str]) -> str:
     names = sorted(name for group in exported.values() for name in group)
     header = docstring((*heading(program, command=COMMAND), "", *contents(program.classes)))
     listed = ", ".join(f'"{name}"' for name in names)
-    return formatted("\n".join((header, "", *_imports(exported), "", f"__all__ = [{listed}]", "")))
+    text = "\n".join((header, "", *_imports(exported), "", f"__all__ = [{listed}]", ""))
+    return formatted(with_sorted_names(text))
 
 
 def _imports(wanted: Mapping[str, set[str]]) -> Iterator[str]:
