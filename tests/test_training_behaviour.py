@@ -302,7 +302,7 @@ class Parts(nn.Module):
 
 @pytest.mark.parametrize(
     "frozen",
-    ["", "backbone", "backbone.0", "backbone.0.conv", "neck.1", "head", "scale", "shift", "neck.0 head scale"],
+    ["", "backbone.0", "backbone.0.conv", "neck.1", "head", "scale", "shift", "neck.0 head scale"],
 )
 def test_frozen_parameters_are_not_trainable(frozen: str) -> None:
     def build() -> nn.Module:
@@ -313,6 +313,20 @@ def test_frozen_parameters_are_not_trainable(frozen: str) -> None:
         return model
 
     check_trainable(ported(build, (2, 4, 5, 6)), build())
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_frozen_attention_is_not_trainable(need_weights: bool) -> None:
+    class Half(Ready):
+        def __init__(self) -> None:
+            super().__init__(0.0, need_weights=need_weights)
+            self.attention.requires_grad_(requires_grad=False)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(super().forward(x))  # type: ignore[no-any-return]
+
+    check_trainable(ported(Half, (2, 5, 8)), Half())
 
 
 def check_trainable(port: Any, model: nn.Module) -> None:
