@@ -78,11 +78,11 @@ def check_no_lambda_layer(source: str) -> None:
     assert not lines, f"Lambda layers at lines {lines}"
 
 
-def check_ruff(source: str) -> None:
+def check_ruff(source: str, name: str = "tf.py") -> None:
     """Ruff's default rules find nothing, and its formatter would change nothing."""
     for command in (["check"], ["format", "--diff"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "--stdin-filename", "tf.py", "-"],
+            [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "--stdin-filename", name, "-"],
             input=source,
             capture_output=True,
             text=True,

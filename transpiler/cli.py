@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from transpiler.commands import check_file, is_current, open_assignment, pour_checkpoint, verify_port, write_port
+from transpiler.commands import check_file, open_assignment, out_of_date, pour_checkpoint, verify_port, write_port
 from transpiler.errors import KerascribeError
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
@@ -50,17 +50,26 @@ rules_app = typer.Typer(help="Check, prove, list and explain rules.", no_args_is
 app.add_typer(rules_app, name="rules")
 
 
+_CHECK = "Write nothing; if the files are out of date, show how they differ, and exit 1."
+_SPLIT = "Write a folder with one file for each torch source module."
+
+
 @app.command()
 def generate(
     rules: Rules,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the files are out of date.")] = False,  # noqa: FBT002
+    check: Annotated[bool, typer.Option("--check", help=_CHECK)] = False,  # noqa: FBT002
+    split: Annotated[bool, typer.Option("--split", help=_SPLIT)] = False,  # noqa: FBT002
 ) -> None:
     """Write tf.py and its weight plan beside the rules file."""
     if not check:
-        _say(*(f"wrote {path}" for path in write_port(rules)))
-    elif not is_current(rules):
-        _say(f"out of date: run kerascribe generate {rules}")
+        written = write_port(rules, split=split)
+        _say(*(f"wrote {path}" for path in written.paths), *(f"removed {path}" for path in written.removed))
+        return
+    found = out_of_date(rules, split=split or None)
+    if found:
+        _say(*found)
         raise typer.Exit(DIFFERS)
+    _say(f"up to date: what {rules} gives")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What the commands do, without the command line around it.
 
-`write_port` and `is_current` never import Keras; `pour_checkpoint` imports torch for a `.pt` checkpoint only.
+`write_port` and `out_of_date` never import Keras; `pour_checkpoint` imports torch for a `.pt` checkpoint only.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transpiler.differences import differences
 from transpiler.errors import CheckpointError, Diagnostic, ModelError, RulesError
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules
 from transpiler.session import Project, load_project, open_project
+from transpiler.source_files import left_over
 from transpiler.weights.checkpoint import Checkpoint, open_checkpoint
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import WeightPlan
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from transpiler.prove.run import Assignment
     from transpiler.verify.divergence import Divergence
     from transpiler.verify.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `write_port` did."""
+
+    paths: tuple[Path, ...]
+    removed: tuple[Path, ...]
+    """Files of an earlier run for the same model that are of no use any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +55,34 @@ class Verdict:
     """The first module that differs; looked for only if the outputs differ."""
 
 
-def write_port(rules: Path) -> tuple[Path, ...]:
-    """Generate and write the source and its plan; gives the paths written.
+def write_port(rules: Path, *, split: bool = False) -> Written:
+    """Generate and write the source and its plan.
+
+    Args:
+        rules: the rules file.
+        split: write a folder with one file for each torch module, even if the rules do not say so.
 
     Raises:
         KerascribeError: the rules or the model are wrong; nothing is written.
     """
-    project = load_project(rules)
-    project.port.write(project.paths.source)
-    return project.paths.source, project.paths.plan
+    project = load_project(rules, split=split)
+    removed = project.port.write(project.paths.source)
+    return Written((project.paths.source, project.paths.plan), tuple(removed))
 
 
-def is_current(rules: Path) -> bool:
-    """Whether the files on disk are what the rules give now.
+def out_of_date(rules: Path, *, split: bool | None = None) -> tuple[str, ...]:
+    """How the files on disk differ from what the rules give now, and what to run; () if they do not.
+
+    Args:
+        rules: the rules file.
+        split: whether the source should be a folder even if the rules do not say so; None for as it stands there.
 
     Raises:
         KerascribeError: the rules or the model are wrong.
     """
-    return _is_current(load_project(rules))
+    project = load_project(rules, split=split)
+    found = _out_of_date(project)
+    return (*found, f"out of date: {_generate_anew(project)}") if found else ()
 
 
 def pour_checkpoint(rules: Path) -> Poured:
@@ -92,9 +113,9 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     """
     project = load_project(rules)
     checkpoint = _checkpoint(project, project.port.plan)
-    if not _is_current(project):
-        hint = f"run kerascribe generate {rules}"
-        raise ModelError(Diagnostic("is not what the rules give now", where=project.paths.source.name, hint=hint))
+    if _out_of_date(project):
+        where = project.paths.source.name
+        raise ModelError(Diagnostic("is not what the rules give now", where=where, hint=_generate_anew(project)))
     if not project.paths.weights.is_file():
         hint = f"run kerascribe pour {rules}"
         raise CheckpointError(Diagnostic("there are no weights", where=project.paths.weights.name, hint=hint))
@@ -151,14 +172,15 @@ def open_assignment(rules: Path | None, name: str) -> Assignment:
     return assignment(rules, name)
 
 
-def _is_current(project: Project) -> bool:
-    return _holds(project.paths.source, project.port.source) and _holds(
-        project.paths.plan, plan_text(project.port.plan)
-    )
+def _out_of_date(project: Project) -> tuple[str, ...]:
+    source, plan = project.paths.source, project.paths.plan
+    files = project.port.texts(source)
+    wanted = {**files, plan: plan_text(project.port.plan)}
+    return tuple(differences(wanted, left_over(files, source), plan, project.paths.rules.name))
 
 
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
+def _generate_anew(project: Project) -> str:
+    return f"run kerascribe generate {'--split ' if project.is_split else ''}{project.paths.rules}"
 
 
 def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:

@@ -54,6 +54,12 @@ class TorchClass:
     """The same of the constructors that `super().__init__` leads to, nearest first."""
     forward_source: str = ""
     """Text of `forward`."""
+    module: str = ""
+    """The Python module that defines it, "models.common"."""
+
+    def is_named(self, name: str) -> bool:
+        """Whether `name` is the class's name, with as much of its path in front as is given."""
+        return f".{self.qualified_name}".endswith(f".{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +202,23 @@ class Style:
 
     prefix: str = ""
     renames: tuple[tuple[str, str], ...] = ()
-    """Torch class name to generated class name."""
+    """Torch class name (or its end, `common.Conv`) to generated class name."""
     package: str = ""
     """For `register_keras_serializable`; "" takes the model's name in snake case."""
     keep_unused: bool = False
+    split: bool = False
+    """A folder with one file for each torch source module, instead of one file."""
+    framework: str = "keras"
+    """How Keras is imported: "keras" or "tf.keras"."""
+
+    def name_of(self, cls: TorchClass) -> str:
+        """The name of the generated class.
+
+        >>> Style("TF", (("Conv", "BaseConv"),)).name_of(TorchClass("Conv", "models.common.Conv", None, ""))
+        'BaseConv'
+        """
+        fitting = [(key, name) for key, name in self.renames if cls.is_named(key)]
+        return max(fitting, key=lambda entry: len(entry[0]))[1] if fitting else f"{self.prefix}{cls.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,18 @@ from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.export import capture
 from transpiler.capture.sizes import input_names
 from transpiler.capture.trace import Trace
+from transpiler.errors import RulesError
 from transpiler.kept import kept_modules
-from transpiler.language.expressions import Scope, evaluate
+from transpiler.language.problems import diagnose_all
 from transpiler.language.syntax import ModelDeclaration, RuleBook
 from transpiler.layout.program import LaidOut
 from transpiler.layout.whole import layout
 from transpiler.lift.lift import lift
 from transpiler.lift.program import Program
-from transpiler.lowered import LoweredProgram, Style
+from transpiler.lowered import LoweredProgram
 from transpiler.match.match import NoRuleError, match
 from transpiler.match.program import MatchedProgram
+from transpiler.styles import rename_problems, style_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def run_stages(
 
     Raises:
         ModelError: the model cannot be captured, or something in it has no rule.
-        RulesError: a rule cannot be applied.
+        RulesError: a rule cannot be applied, or a style renames a class that the model has not.
     """
     declaration = None if book.model is None else _named_as(book.model, input_names(model, args, kwargs))
     style = style_of(declaration)
@@ -56,6 +58,9 @@ def run_stages(
     lifted, matched = lifted_and_matched(trace, book)
     kept = kept_modules(lifted.root, book, constructors) if style.keep_unused else {}
     laid_out = layout(matched, declaration, kept)
+    problems = list(rename_problems(laid_out.root, style, declaration)) if declaration else []
+    if problems:
+        raise RulesError(diagnose_all(problems, dict(book.texts)))
     own_files = [text for file, text in book.texts if not file.startswith("packs/")]
     lowered = LoweredProgram(
         name=name,
@@ -86,14 +91,6 @@ def lifted_and_matched(trace: Trace, book: RuleBook) -> tuple[Program, MatchedPr
             if error.operators <= replaced:
                 raise first from None  # in the model's own operators, not in those of a decomposition
             replaced |= error.operators
-
-
-def style_of(declaration: ModelDeclaration | None) -> Style:
-    """`style { … }` of the rules file."""
-    given = {name: evaluate(value, Scope({})) for name, value in declaration.style} if declaration else {}
-    prefix, package, keep = given.pop("prefix", ""), given.pop("package", ""), given.pop("keep_unused", False)
-    renames = tuple((name.removeprefix("rename."), str(value)) for name, value in given.items())
-    return Style(prefix=str(prefix), renames=renames, package=str(package), keep_unused=bool(keep))
 
 
 def _named_as(declaration: ModelDeclaration, names: Sequence[str]) -> ModelDeclaration:

@@ -22,9 +22,9 @@ from transpiler.errors import RulesError
 from transpiler.language.loader import load_rules
 from transpiler.language.syntax import RuleBook
 from transpiler.lowered import Signature
-from transpiler.outline import outline
+from transpiler.outline import ClassProgram, outline
 from transpiler.pipeline import Stages, run_stages
-from transpiler.render import render
+from transpiler.render import render, render_package
 from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import plan_path, write_plan
 
@@ -39,28 +39,52 @@ class Port:
     """What `transpile` returns."""
 
     source: str
-    """The text of `tf.py`."""
+    """The text of `tf.py`: everything in one file."""
+    package: Mapping[str, str]
+    """Texts of a folder with one file for each torch module, by file name; empty unless the source is split."""
     signature: Signature
     plan: WeightPlan
     stages: Stages
+    _program: ClassProgram
     _model: nn.Module
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _name: str
 
-    def write(self, path: Path | str) -> None:
-        """Write `tf.py` at `path` and the plan beside it, both whole or not at all."""
-        from transpiler.atomic import write_text  # noqa: PLC0415
+    def split(self) -> Port:
+        """The same port with its source in a folder, one file for each torch module.
 
-        path = Path(path)
-        write_plan(plan_path(path), self.plan)
-        write_text(path, self.source)
+        >>> port.split().write("tf")  # doctest: +SKIP
+        """
+        return replace(self, package=render_package(self._program))
+
+    def write(self, path: Path | str) -> list[Path]:
+        """Write `tf.py` at `path`, or a folder of that name if the source is split, and the plan beside it.
+
+        Returns:
+            Files that were written for this model before, and that are of no use now; they were removed.
+
+        Raises:
+            RulesError: something that kerascribe did not write stands in the way; nothing is written.
+        """
+        from transpiler.source_files import check_free, source_place, write_source  # noqa: PLC0415
+
+        place = source_place(Path(path), split=bool(self.package))
+        files = self.texts(place)
+        check_free(files, place)
+        write_plan(plan_path(place), self.plan)
+        return write_source(files, place)
+
+    def texts(self, place: Path) -> dict[Path, str]:
+        """The texts of all files of the source, by path, if it is written at `place`."""
+        return {place / name: text for name, text in self.package.items()} or {place: self.source}
 
     def build(self) -> keras.Model:
         """The Keras model that the source makes, with the torch model's weights poured in."""
-        from transpiler.build import build_from_source  # noqa: PLC0415  (imports keras)
+        from transpiler.build import build_from_package, build_from_source  # noqa: PLC0415  (imports keras)
         from transpiler.weights.pour import pour  # noqa: PLC0415  (imports keras)
 
-        built = build_from_source(self.source, self._name)
+        split = bool(self.package)
+        built = build_from_package(self.package, self._name) if split else build_from_source(self.source, self._name)
         state = {key: _array(tensor) for key, tensor in self._model.state_dict().items()}
         pour(built, self.plan, state, where=self._name)
         return built
@@ -125,8 +149,9 @@ def transpile(
     stages = run_stages(model, args, kwargs, book, name, constructors, dynamic or {})
     laid_out = stages.laid_out
     plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied)
-    source = render(outline(stages.lowered))
-    return Port(source, laid_out.signature, plan, stages, model, (args, kwargs), name)
+    program = outline(stages.lowered)
+    port = Port(render(program), {}, laid_out.signature, plan, stages, program, model, (args, kwargs), name)
+    return port.split() if stages.lowered.style.split else port
 
 
 def checked_rules(path: Path | None) -> RuleBook:

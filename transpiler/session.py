@@ -20,6 +20,8 @@ from transpiler.language.checker import check
 from transpiler.language.expressions import Scope, evaluate
 from transpiler.language.loader import load_rules
 from transpiler.language.syntax import InputDeclaration, ModelDeclaration, RuleBook
+from transpiler.source_files import is_package, source_place
+from transpiler.styles import style_of
 from transpiler.weights.plan_file import plan_path
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Paths:
 
     rules: Path
     source: Path
-    """`tf.py`."""
+    """`tf.py`, or the folder `tf` if the source is split."""
     plan: Path
     """`tf.weights.json`."""
     weights: Path
@@ -54,18 +56,35 @@ class Paths:
 class Project:
     """What a rules file with a `model` block describes."""
 
-    def __init__(self, book: RuleBook, declaration: ModelDeclaration, rules: Path) -> None:
+    def __init__(self, book: RuleBook, declaration: ModelDeclaration, rules: Path, *, split: bool | None) -> None:
         self.book = book
         self.declaration = declaration
-        source = rules.parent / (declaration.output or "tf.py")
-        self.paths = Paths(
-            rules=rules,
+        self._rules = rules
+        self._split = split
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where everything stands, or shall stand."""
+        source = source_place(self._output, split=self.is_split)
+        weights = self.declaration.weights
+        return Paths(
+            rules=self._rules,
             source=source,
             plan=plan_path(source),
             weights=source.with_suffix(".weights.h5"),
             model=source.with_suffix(".keras"),
-            checkpoint=rules.parent / declaration.weights if declaration.weights else None,
+            checkpoint=self._rules.parent / weights if weights else None,
         )
+
+    @cached_property
+    def is_split(self) -> bool:
+        """Whether the source is a folder: the rules or the user say so, or it stands there as one."""
+        asked = _stands_split(self._output) if self._split is None else self._split
+        return asked or style_of(self.declaration).split
+
+    @property
+    def _output(self) -> Path:
+        return self._rules.parent / (self.declaration.output or "tf.py")
 
     @property
     def name(self) -> str:
@@ -124,23 +143,28 @@ class Project:
         from transpiler import transpile  # noqa: PLC0415  (imports torch)
 
         args, kwargs = self.arguments
-        return transpile(self.model, args, kwargs, rules=self.book, name=self.name, constructors=self._built[1])
+        port = transpile(self.model, args, kwargs, rules=self.book, name=self.name, constructors=self._built[1])
+        return port.split() if self.is_split and not port.package else port
 
 
-def load_project(rules: Path) -> Project:
+def load_project(rules: Path, *, split: bool | None = None) -> Project:
     """The project of a rules file, its rules checked.
+
+    Args:
+        rules: the rules file.
+        split: whether the source is a folder even if the rules do not say so; None for as it stands there.
 
     Raises:
         RulesError: the file is missing or wrong; every problem is listed.
     """
-    project = open_project(rules)
+    project = open_project(rules, split=split)
     problems = tuple(check(project.book))
     if problems:
         raise RulesError(problems)
     return project
 
 
-def open_project(rules: Path) -> Project:
+def open_project(rules: Path, *, split: bool | None = None) -> Project:
     """As `load_project`, without the check of the rules: enough for the paths.
 
     Raises:
@@ -150,7 +174,12 @@ def open_project(rules: Path) -> Project:
     if book.model is None:
         hint = 'add: model "model.py:Name" { input x float32[batch, 3, 224, 224] }'
         raise RulesError(Diagnostic("no model block", where=rules.name, hint=hint))
-    return Project(book, book.model, rules)
+    return Project(book, book.model, rules, split=split)
+
+
+def _stands_split(output: Path) -> bool:
+    """Whether the source stands there as a folder alone."""
+    return not source_place(output, split=False).is_file() and is_package(source_place(output, split=True))
 
 
 def _example(declared: InputDeclaration, generator: torch.Generator) -> torch.Tensor:

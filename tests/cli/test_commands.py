@@ -138,16 +138,105 @@ def test_verify_fails_when_the_weights_are_others(run, folder):
     assert "first difference: stem.bn (BatchNorm2d)" in verified.out
 
 
-def test_check_tells_whether_the_files_are_current(run, folder):
+def test_check_says_in_one_line_that_the_files_are_current(run, folder):
     rules = folder / "net.rules"
-    assert run("generate", "--check", rules).code == 1
-    assert files(folder) == GIVEN
     run("generate", rules)
-    assert run("generate", "--check", rules) == Run(0, "", "")
-    with (folder / "tf.py").open("a") as source:
-        source.write("# edited\n")
-    stale = run("generate", "--check", rules)
-    assert stale == Run(1, f"out of date: run kerascribe generate {rules}\n", "")
+    assert run("generate", "--check", rules) == Run(0, f"up to date: what {rules} gives\n", "")
+
+
+def test_check_tells_of_files_that_are_missing_and_writes_none(run, folder):
+    rules = folder / "net.rules"
+    checked = run("generate", "--check", rules)
+    assert checked == Run(
+        1,
+        "tf.py: there is no such file\n"
+        "tf.weights.json: there is no such file\n"
+        f"out of date: run kerascribe generate {rules}\n",
+        "",
+    )
+    assert files(folder) == GIVEN
+
+
+def test_check_shows_an_edit_as_a_unified_diff(run, folder):
+    rules = folder / "net.rules"
+    run("generate", rules)
+    source = folder / "tf.py"
+    current = source.read_text()
+    source.write_text(current.replace("layers.Dense(5)", "layers.Dense(6)"))
+    checked = run("generate", "--check", rules)
+    assert checked.code == 1
+    head, *diff, last = checked.out.splitlines()
+    assert head == "--- tf.py"
+    assert diff[0] == "+++ tf.py, as net.rules gives it"
+    assert [line.strip() for line in diff[1:] if line[0] in "+-"] == [
+        "-        self.fc = layers.Dense(6)",
+        "+        self.fc = layers.Dense(5)",
+    ]
+    assert last == f"out of date: run kerascribe generate {rules}"
+    source.write_text(current.rstrip("\n"))
+    assert "\n\\ No newline at end of file\n" in run("generate", "--check", rules).out
+
+
+def test_check_tells_of_line_ends_and_of_what_is_no_text(run, folder):
+    rules = folder / "net.rules"
+    run("generate", rules)
+    source, plan = folder / "tf.py", folder / "tf.weights.json"
+    source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
+    plan.write_bytes(b"\xff\xfe")
+    assert run("generate", "--check", rules).out.splitlines()[:2] == [
+        "tf.py: its lines end in \\r\\n instead of \\n",
+        "tf.weights.json: is no UTF-8 text",
+    ]
+
+
+def test_check_shows_what_other_rules_change(run, folder):
+    rules = folder / "net.rules"
+    run("generate", rules)
+    rules.write_text(RULES.replace("width = 6", "width = 7"))
+    changed = run("generate", "--check", rules).out.splitlines()
+    assert any(line.startswith("-Written by kerascribe") for line in changed)
+    assert any(line.startswith("+    return keras.Model(x, Net(width=7, ") for line in changed)
+    assert any(line.startswith("+    {") and '"source_shape": [7, 3, 3, 3]' in line for line in changed)
+
+
+def test_a_split_source_goes_all_the_way(run, folder):
+    rules = folder / "net.rules"
+    run("generate", rules)
+    split = run("generate", "--split", rules)
+    assert split.out.splitlines() == [
+        f"wrote {folder / 'tf'}",
+        f"wrote {folder / 'tf.weights.json'}",
+        f"removed {folder / 'tf.py'}",
+    ]
+    assert run("generate", "--check", rules) == Run(0, f"up to date: what {rules} gives\n", "")
+    assert run("pour", rules).out.splitlines()[-1] == f"wrote {folder / 'tf.keras'}"
+    assert run("verify", rules).code == 0
+    assert files(folder) == sorted([*GIVEN, "tf", "tf.keras", "tf.weights.h5", "tf.weights.json"])
+    assert files(folder / "tf") == ["__init__.py", "some_net.py"]
+    module = folder / "tf" / "some_net.py"
+    (folder / "tf" / "old.py").write_text(module.read_text())
+    module.unlink()
+    assert run("generate", "--check", rules) == Run(
+        1,
+        "tf/some_net.py: there is no such file\n"
+        "tf/old.py: net.rules gives no such file any more\n"
+        f"out of date: run kerascribe generate --split {rules}\n",
+        "",
+    )
+    stale = run("verify", rules)
+    assert (stale.code, stale.out) == (2, "")
+    assert stale.err == f"tf: is not what the rules give now\n  run kerascribe generate --split {rules}\n"
+
+
+@pytest.mark.parametrize("output", ["port", "port/__init__.py"])
+def test_a_folder_as_output(run, folder, output):
+    rules = folder / "net.rules"
+    style = "" if output == "port" else "style { split = true }"
+    rules.write_text(RULES.replace("}\n", f'    output "{output}"\n    {style}\n}}\n'))
+    assert run("generate", rules).out == f"wrote {folder / 'port'}\nwrote {folder / 'port.weights.json'}\n"
+    assert files(folder / "port") == ["__init__.py", "some_net.py"]
+    assert run("pour", rules).code == 0
+    assert run("verify", rules).code == 0
 
 
 def test_generating_twice_gives_the_same_bytes(run, folder):
@@ -360,7 +449,7 @@ def test_every_transpose_is_explained(run):
 
 
 def test_a_mistake_of_ours_is_short_unless_asked_for(run, folder, monkeypatch):
-    def fail(_):
+    def fail(_, **_options):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("transpiler.cli.write_port", fail)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from transpiler.errors import RulesError
+from transpiler.language.checker import check
 from transpiler.language.mistakes import MISTAKES
 from transpiler.language.parser import parse_rules
+from transpiler.language.syntax import RuleBook
 
 TABLE = (Path(__file__).parent / "malformed.txt").read_text(encoding="utf-8")
 MALFORMED = [tuple(block.split("\n----\n")) for block in TABLE.rstrip("\n").split("\n\n")]
@@ -14,9 +16,19 @@ MALFORMED = [tuple(block.split("\n----\n")) for block in TABLE.rstrip("\n").spli
 
 @pytest.mark.parametrize(("snippet", "expected"), MALFORMED, ids=[snippet[:50] for snippet, _ in MALFORMED])
 def test_message(snippet, expected):
-    with pytest.raises(RulesError) as caught:
-        parse_rules(snippet, "m.rules")
-    assert str(caught.value) == expected
+    assert "\n".join(map(str, problems(snippet))) == expected
+
+
+def problems(snippet):
+    """What the parser says, or else the checker."""
+    try:
+        parsed = parse_rules(snippet, "m.rules")
+    except RulesError as error:
+        return error.diagnostics
+    book = RuleBook(
+        parsed.models[0] if parsed.models else None, parsed.module_rules, parsed.operator_rules, (("m.rules", snippet),)
+    )
+    return check(book)
 
 
 @pytest.mark.parametrize(("snippet", "message", "hint"), MISTAKES, ids=[snippet for snippet, _, _ in MISTAKES])

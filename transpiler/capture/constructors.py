@@ -83,7 +83,7 @@ def _is_basic(value: object, depth: int = 0) -> bool:
 def _copied(value: Any) -> Basic:
     if isinstance(value, tuple):
         return tuple(_copied(item) for item in value)
-    return [_copied(item) for item in value] if isinstance(value, list) else value  # type: ignore[no-any-return]
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _attributes(value: object) -> tuple[tuple[str, Basic], ...]:

@@ -28,6 +28,7 @@ from transpiler.capture.limit import TimeLimitError, time_limit
 from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
 from transpiler.capture.trace import ModuleCall, NodeRef, Trace
+from transpiler.capture.training import attention_rates, dropout_of_attention_kept, stand_ins
 from transpiler.capture.triton import without_triton
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.lowered import Constructor
@@ -71,6 +72,7 @@ def capture(
             without_triton(),
             _flat(),
             layer_by_layer(),
+            dropout_of_attention_kept(),
         ):
             exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
     except Exception as error:  # whatever the model's own code raises
@@ -89,6 +91,8 @@ def capture(
         nodes=recorder.node_names(),
         constructors=_constructors(model, constructors),
         input_names=named.input_names,
+        attention_rates=attention_rates(model, args, kwargs, exported.graph),
+        stand_ins=stand_ins(calls, exported.graph),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
@@ -72,6 +72,10 @@ class Trace:
     constructors: Mapping[str, Constructor]
     input_names: tuple[str, ...]
     """Names of the tensor inputs as in `forward`'s signature, flattened."""
+    attention_rates: Mapping[str, float] = field(default_factory=dict)
+    """Rates at which attention drops in training, by the node that attends."""
+    stand_ins: Mapping[str, nn.Module] = field(default_factory=dict)
+    """By path of a module: one that does in training what this one was seen to do."""
 
 
 def display_path(file: str) -> str:

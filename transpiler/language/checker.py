@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 
 from transpiler.errors import Diagnostic
@@ -18,6 +17,7 @@ from transpiler.language.name_checks import (
 )
 from transpiler.language.problems import Problem, diagnose_all
 from transpiler.language.reachability import unreachable
+from transpiler.language.style_checks import check_style
 from transpiler.language.syntax import (
     Emit,
     Helper,
@@ -30,9 +30,6 @@ from transpiler.language.syntax import (
 )
 from transpiler.language.torch_checks import check_class, check_ignores, check_operator, visible_names
 from transpiler.resources import pack_names
-
-STYLE = ("prefix", "package", "keep_unused")
-"""Keys of `style`; `rename.Conv = "BaseConv"` names one class."""
 
 
 def check(book: RuleBook, files: Collection[str] | None = None) -> tuple[Diagnostic, ...]:
@@ -93,8 +90,4 @@ def _check_rule(rule: ModuleRule | OperatorRule, texts: Mapping[str, str]) -> It
 def _check_model(model: ModelDeclaration) -> Iterator[Problem]:
     for _, value in (*model.arguments, *model.style):
         yield from check_names(value, ())
-    for key, value in model.style:
-        if key not in STYLE and not key.startswith("rename."):
-            near = difflib.get_close_matches(key, STYLE, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(STYLE)}, rename.<class>"
-            yield Problem(f"unknown style '{key}'", value.position, hint)
+    yield from check_style(model)

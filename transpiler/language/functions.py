@@ -40,6 +40,11 @@ def dtype(value: HasShape) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
+def frozen(value: HasShape) -> bool:
+    """Whether this is a parameter that wants no gradient."""
+    return bool(getattr(value, "frozen", False))
+
+
 def tuple_of(value: Sizes, length: int) -> tuple[int, ...]:
     """One number for every dimension.
 
@@ -99,6 +104,7 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "rank": rank,
     "shape": shape,
     "dtype": dtype,
+    "frozen": frozen,
     "same_padding": same_padding,
     "tuple_of": tuple_of,
     "len": len,

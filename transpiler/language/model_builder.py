@@ -9,7 +9,7 @@ from lark import Token, Tree
 from transpiler.language.expression_builder import ExpressionBuilder
 from transpiler.language.pieces import dotted, pairs, pattern, tensor, trees
 from transpiler.language.problems import PlacedError
-from transpiler.language.syntax import Expr, InputDeclaration, ModelDeclaration, OutputDeclaration
+from transpiler.language.syntax import Expr, InputDeclaration, ModelDeclaration, OutputDeclaration, Position
 
 
 def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDeclaration:
@@ -24,6 +24,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
             f"'{factory}' names no factory", expressions.position(tree.children[0]), 'as in "model.py:SlimNeck"'
         )
     settings: dict[str, tuple[str, ...]] = {}
+    places: dict[str, Position] = {}
     style: dict[str, Expr] = {}
     inputs: dict[str, InputDeclaration] = {}
     outputs: dict[str, OutputDeclaration] = {}
@@ -46,6 +47,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
                 if setting in settings:
                     raise PlacedError(f"'{setting}' is given twice", expressions.position(node))
                 settings[setting] = tuple(expressions.string(child) for child in node.children)
+                places[setting] = expressions.position(node.children[0])
     return ModelDeclaration(
         factory,
         arguments,
@@ -57,6 +59,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
         expressions.position(tree.children[0]),
         _only(settings.get("part")),
         settings.get("until", ()),
+        places.get("output"),
     )
 
 

@@ -331,6 +331,7 @@ class ModelDeclaration:
     """`part "backbone"`: the module that is ported, instead of all."""
     until: tuple[str, ...] = ()
     """`until "backbone", "head"`: modules whose results are the model's."""
+    output_position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from transpiler.layout.contraction import Contraction, Key
 from transpiler.layout.dataflow import only_views, passed_arguments, read_values
 from transpiler.layout.emission import Emitter
 from transpiler.layout.lookahead import Exhausted, Meter
-from transpiler.layout.members import attribute_of, member_path, variables_of
+from transpiler.layout.members import attribute_of, has_variables, member_path, variables_of
 from transpiler.layout.names import attribute_name
 from transpiler.layout.operands import Ordered
 from transpiler.layout.pouring import poured
@@ -63,8 +63,12 @@ class BlockLowering:
         With a meter, which a child has from its parent, the lowering is only a trial, of what it would cost.
         """
         self.block = block
-        self.meter = parent.meter if parent else None
-        self.body = BodyBuilder(block.path, self.meter, parent.body.counts if parent else None)
+        self.meter: Meter | None = parent.meter if parent else None
+        self.body: BodyBuilder = BodyBuilder(block.path, self.meter, parent.body.counts if parent else None)
+        self.frozen: bool = (parent is not None and parent.frozen) or (
+            type(block.module) is not nn.Sequential and is_frozen(block.module)
+        )
+        """Whether a class that this is in, or makes, says that nothing in it is trained."""
         self.env: dict[int, Tensor] = {}
         self.plan: list[PlanEntry] = []
         self.dropped: list[Dropped] = []
@@ -213,9 +217,10 @@ class BlockLowering:
             self.emit(application, ordered)
             return
         results = [(layout, value.dtype) for layout, value in zip(ordered.results, application.results, strict=True)]
-        place = self._owner(stored.values()) or (self._weight_name(stored) or statement.call.name.split(".")[1], None)
+        owner = self._owner(stored.values())
+        name = owner or self._weight_name(stored) or statement.call.name.split(".")[1]
         key = tuple(sorted((source, tensor.id) for source, tensor in stored.items()))
-        member = self._layer(*place, application, ordered, stored, key)
+        member = self._layer(name, application, ordered, stored, key, listed=owner is not None)
         code = Call(member, tuple(ordered.codes.values()))
         self.bind(application.results, self.body.emit_many(code, results))
 
@@ -273,7 +278,7 @@ class BlockLowering:
             return
         laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
         stored = self._module_weights(block, applied)
-        member = self._layer(*self._place(block.path), application, ordered, stored, block.path)
+        member = self._layer(self._relative(block.path), application, ordered, stored, block.path, listed=True)
         self._drop_all(block, applied)
         code = self._call(member, applied, application, ordered)
         self.bind(results, self.body.emit_many(code, laid))
@@ -336,29 +341,36 @@ class BlockLowering:
 
     def _layer(
         self,
-        name: str,
-        index_of: str | None,
+        path: str,
         application: Application,
         ordered: Ordered,
         stored: Mapping[str, Stored],
         key: object,
+        *,
+        listed: bool,
     ) -> MemberCode:
-        """Declare the layer of a rule; the same module called again is the same member."""
+        """Declare the layer of a rule; the same module called again is the same member.
+
+        Args:
+            path: of the module below this one, or a name for the layer.
+            application: of the rule.
+            ordered: its operands.
+            stored: its weights.
+            key: what tells it from other layers of the same settings.
+            listed: whether a number in the path is a place in a list.
+        """
         if self.meter and ordered.behind:
             self.meter.unusual += 1
         calls = apply.constructors(self.body, application, ordered)
+        if self._keeps_frozen(stored.values()):
+            calls = tuple(_frozen(call) if len(calls) == 1 or has_variables(call) else call for call in calls)
         constructor = (
             calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
         )
-        if self._keeps_frozen(stored.values()):
-            constructor = replace(constructor, keywords=(*constructor.keywords, ("trainable", Literal(value=False))))
         identity = (str(key), constructor)
         if identity in self._members:
             return self._members[identity]
-        path = index_of or name
-        member = self._declare(
-            path if index_of else name, path, LayerAttribute(constructor), listed=index_of is not None
-        )
+        member = self._declare(path, path, LayerAttribute(constructor), listed=listed)
         self._members[identity] = member
         scope = application.scope(ordered.functions)
 
@@ -376,22 +388,17 @@ class BlockLowering:
         return member
 
     def _keeps_frozen(self, stored: Iterable[Stored]) -> bool:
-        """Whether a layer's own parameters are frozen, in a module whose others are not."""
+        """Whether a layer's own parameters are frozen, and no class around it says so."""
         parameters = [tensor.tensor for tensor in stored if isinstance(tensor.tensor, nn.Parameter)]
         frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-        return frozen and any(parameter.requires_grad for parameter in self.block.module.parameters())
+        return frozen and not self.frozen
 
-    def _place(self, path: str) -> tuple[str, str]:
-        """The attribute's name and the torch path below this body."""
-        relative = self._relative(path)
-        return relative, relative
-
-    def _owner(self, stored: Iterable[Stored]) -> tuple[str, str] | None:
+    def _owner(self, stored: Iterable[Stored]) -> str | None:
         """Where to put a layer whose weights `forward` takes from a module below: `F.linear(x, self.qkv.weight)`."""
         owners = {tensor.key.rpartition(".")[0] for tensor in stored if tensor.in_state_dict}
         owner = owners.pop() if len(owners) == 1 else ""
         below = owner != self.block.path and owner.startswith(f"{self.block.path}." if self.block.path else "")
-        return self._place(owner) if owner and below else None
+        return self._relative(owner) if owner and below else None
 
     def _weight_name(self, stored: Mapping[str, Stored]) -> str:
         """What a layer is called whose weights are the module's own: `in_proj` for `in_proj_weight`."""
@@ -510,7 +517,6 @@ class BlockLowering:
         """The body with this result."""
         self._keep_unused()
         self.plan = [*self.body.plan, *self.plan]
-        parameters = list(self.block.module.parameters())
         return Body(
             cls=self.block.cls,
             path=self.block.path,
@@ -521,7 +527,7 @@ class BlockLowering:
             result=result,
             result_pattern=shown(results[0].layout) if results else "",
             unused=self.block.unused,
-            frozen=bool(parameters) and not any(parameter.requires_grad for parameter in parameters),
+            frozen=is_frozen(self.block.module),
         )
 
     def _keep_unused(self) -> None:
@@ -543,6 +549,16 @@ class BlockLowering:
             self.body.members.append(member)
             self.plan += [replace(entry, source=prefix + entry.source) for entry in holder.plan]
             self.dropped += [replace(drop, source=prefix + drop.source) for drop in holder.dropped]
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether it has parameters, and none of them is trained."""
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
+
+def _frozen(constructor: Call) -> Call:
+    return replace(constructor, keywords=(*constructor.keywords, ("trainable", Literal(value=False))))
 
 
 def _as_attribute(module: nn.Module, body: Body, child: BlockLowering) -> tuple[_ChildAttribute, list[PlanEntry]]:

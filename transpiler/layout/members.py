@@ -25,6 +25,12 @@ def variables_of(targets: Sequence[str], calls: Sequence[Call]) -> list[str]:
     return [f"{len(calls) - 1}.{target}" for target in targets]
 
 
+def has_variables(call: Call) -> bool:
+    """Whether the layer that a call makes has weights."""
+    signature = signatures.layer(call.function.name) if isinstance(call.function, Function) else None
+    return signature is not None and bool(signature.variables)
+
+
 def member_path(member: MemberCode) -> str:
     return member.name if member.index is None else f"{member.name}.{member.index}"
 

@@ -6,6 +6,7 @@ that compute them are left out, and whoever needs a size reads it from a tensor 
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -169,11 +170,19 @@ class _Lifter:
             for name, _ in call.module.named_children()
             if (f"{call.path}.{name}" if call.path else name) not in self.used
         )
+        module = self.trace.stand_ins.get(call.path)
+        if module is None:
+            module = call.module
+        else:  # takes one tensor, under a name of its own
+            arguments = tuple(
+                replace(given, name=name) for given, name in zip(arguments, _parameters(module), strict=True)
+            )
+            settings = {}
         return Block(
             path=call.path,
             call=call.index,
             cls=torch_class(type(call.module)),  # type: ignore[arg-type]  # classes are hashable
-            module=call.module,
+            module=module,
             constructor=self.trace.constructors.get(call.path),
             arguments=arguments,
             settings=settings,
@@ -235,6 +244,8 @@ class _Lifter:
         if str(node.target) in self.without_rule and (graph := decomposed(node)) is not None:
             return self._replaced(node, graph)
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
+        if node.name in self.trace.attention_rates:
+            arguments["dropout_p"] = self.trace.attention_rates[node.name]
         results = self._results(node, fake)
         operator = functional_operator(node.target)
         source, names = self._line(_frame(node), len(results))
@@ -496,6 +507,10 @@ class _Lifter:
 
 def _identity(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:
     return tensor.data_ptr(), tuple(tensor.shape)
+
+
+def _parameters(module: torch.nn.Module) -> tuple[str, ...]:
+    return tuple(inspect.signature(module.forward).parameters)
 
 
 def _with_parents(path: str) -> Iterator[str]:

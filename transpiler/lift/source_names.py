@@ -123,6 +123,7 @@ def torch_class(cls: type[Any]) -> TorchClass:
         inits[0] if inits else "",
         inits[1:],
         _forward_text(cls),
+        cls.__module__,
     )
 
 

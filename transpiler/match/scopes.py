@@ -20,6 +20,8 @@ class Operand:
 
     shape: tuple[int | None, ...]
     dtype: str
+    frozen: bool = False
+    """A parameter that wants no gradient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ def visible(value: Any) -> object:
     if isinstance(value, Value):
         return operand(value)
     if isinstance(value, torch.Tensor):
-        return Operand(tuple(value.shape), str(value.dtype).removeprefix("torch."))
+        frozen = isinstance(value, nn.Parameter) and not value.requires_grad
+        return Operand(tuple(value.shape), str(value.dtype).removeprefix("torch."), frozen)
     if isinstance(value, torch.dtype):
         return str(value).removeprefix("torch.")
     if isinstance(value, tuple | list):

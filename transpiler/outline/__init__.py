@@ -44,4 +44,5 @@ def outline(program: LoweredProgram) -> ClassProgram:
         root_call(call, classes),
         tuple(arguments),
         program.signature,
+        program.style.framework,
     )

@@ -63,6 +63,8 @@ def negated(code: Code) -> Code:
 
 
 def _answers(scope: Scope, code: Code, rows: Collection[int]) -> int | None:
+    if not scope.is_closed(code):
+        return None
     vector = scope.vector(code)
     answers = 0
     for row in rows:

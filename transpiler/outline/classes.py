@@ -161,6 +161,7 @@ class _ClassMaker:
             lines,
             is_root,
             self._kept(),
+            self.bodies[0].cls.module,
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}

@@ -25,8 +25,7 @@ from transpiler.outline.holes import skeleton
 from transpiler.outline.names import camel, usable
 from transpiler.outline.program import Name
 from transpiler.outline.trees import code_of, key_of, walk
-
-_CORE = frozenset({"Layer", "Model", "Sequential", "Input"})
+from transpiler.reserved import CORE
 
 
 def children_of(body: Body) -> Iterator[Body]:
@@ -86,7 +85,7 @@ class Grouping:
         self._bodies: list[tuple[Body, int, bool]] = []
         self._visit(program.root, inside_frozen=False)
         self._helpers = frozenset(name for body, _, _ in self._bodies for name in _helpers_in(body))
-        self._taken: set[str] = {*_CORE, *self._helpers}
+        self._taken: set[str] = {*CORE, *self._helpers}
 
     def make(self) -> tuple[dict[str, GeneratedClass], Code]:
         """All classes by name, children first, and the call that makes the root."""
@@ -177,9 +176,7 @@ class Grouping:
 
     def _name(self, instances: list[tuple[Body, Form, list[Body]]]) -> str:
         cls = instances[0][0].cls
-        style = self.program.style
-        renamed = dict(style.renames).get(cls.name)
-        name = renamed if renamed is not None else f"{style.prefix}{cls.name}"
+        name = self.program.style.name_of(cls)
         # Keras makes scope names of class names, and they must not begin with an underscore.
         name = usable(name.lstrip("_") or "Block", ())
         if name not in self._taken:

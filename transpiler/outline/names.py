@@ -7,16 +7,7 @@ import keyword
 import re
 from collections.abc import Container
 
-MODULE_NAMES = frozenset({"keras", "layers", "ops", "np", "numpy", "self", "serializable", "build_model"})
-"""Names that the module itself defines: nothing may shadow them."""
-
-LOOP_BUILTINS = frozenset(
-    {"range", "zip", "enumerate", "len", "int", "float", "round", "min", "max", "abs", "super"} | {"getattr", "setattr"}
-)
-"""Builtins that generated source calls."""
-
-AMBIGUOUS = frozenset({"l", "O", "I"})
-"""Names that ruff's default rules refuse (E741)."""
+from transpiler.reserved import AMBIGUOUS, LOOP_BUILTINS, MODULE_NAMES
 
 LAYER_KEYWORDS = frozenset(
     {"name", "dtype", "trainable", "autocast", "activity_regularizer", "input_shape", "batch_input_shape", "kwargs"}

@@ -102,6 +102,8 @@ class ClassDefinition:
     is_root: bool = False
     kept: tuple[str, ...] = ()
     """Members that `call` never calls: `build` builds them."""
+    module: str = ""
+    """The Python module of the torch class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class ClassProgram:
     """The call that makes the root layer, `TFSlimNeck(nc=80, name="model")`."""
     inputs: tuple[InputArgument, ...]
     signature: Signature
+    framework: str = "keras"
+    """How Keras is imported: "keras" or "tf.keras"."""
 
 
 @dataclass(frozen=True, slots=True)

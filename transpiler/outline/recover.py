@@ -12,6 +12,7 @@ from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Li
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
+from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.init_facts import CallFact, InitFacts
 from transpiler.outline.program import Name
 from transpiler.outline.trees import code_of, is_value, key_of, names_in
@@ -73,6 +74,7 @@ class Scope:
             {name: values[row] for name, values in self.arguments.items()} for row in range(self.count)
         ]
         self._cache: dict[Code, tuple[object, ...]] = {}
+        self._closed: dict[Code, bool] = {}
         self.definitions: dict[str, Code] = {}
         for name, code in facts.definitions:
             if name not in forbidden:
@@ -110,11 +112,11 @@ class Scope:
     def _add_definition(self, name: str, code: Code) -> None:
         if name in self.definitions:
             return
+        if not self.order or not self.is_closed(code):
+            return
         try:
             values = [evaluate(code, scope) for scope in self.scopes]
         except Unknown:
-            return
-        if not self.order:
             return
         self.definitions[name] = code
         for scope, value in zip(self.scopes, values, strict=True):
@@ -144,7 +146,9 @@ class Scope:
             return MISSING
 
     def matches(self, code: Code, wanted: Mapping[int, object]) -> bool:
-        """Whether the expression has the wanted (comparable) values."""
+        """Whether the expression has the wanted (comparable) values, and reads nothing that is not known."""
+        if not self.is_closed(code):
+            return False
         for row, key in wanted.items():
             if code in self._cache:
                 if self._cache[code][row] != key:
@@ -152,6 +156,13 @@ class Scope:
             elif self._key(code, self.scopes[row]) != key:
                 return False
         return True
+
+    def is_closed(self, code: Code) -> bool:
+        """Whether every name is known: an expression may have a value without that of a branch that is not taken."""
+        found = self._closed.get(code)
+        if found is None:
+            found = self._closed[code] = all(name in self.scopes[0] for name in names_in(code) if name not in FUNCTIONS)
+        return found
 
     # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

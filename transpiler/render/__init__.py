@@ -1,12 +1,12 @@
-"""From classes to the text of `tf.py`."""
+"""From classes to the text of `tf.py`, or of the files of a package."""
 
 from __future__ import annotations
 
 from transpiler.outline.program import ClassProgram
-from transpiler.render.format import formatted
-from transpiler.render.module import module_text
+from transpiler.render.module import one_file
+from transpiler.render.package import package_files
 
-__all__ = ["render"]
+__all__ = ["render", "render_package"]
 
 
 def render(program: ClassProgram) -> str:
@@ -20,4 +20,19 @@ def render(program: ClassProgram) -> str:
     Raises:
         InternalError: the program has a name that Python does not take, or a Sequential without its one list.
     """
-    return formatted(module_text(program))
+    return one_file(program)
+
+
+def render_package(program: ClassProgram) -> dict[str, str]:
+    """The texts of a folder with one file for each torch source module, by file name.
+
+    >>> # sorted(render_package(outline(lowered)))
+    >>> # ['__init__.py', 'helpers.py', 'model.py']
+
+    Args:
+        program: what `outline` made.
+
+    Raises:
+        InternalError: as `render`.
+    """
+    return package_files(program)

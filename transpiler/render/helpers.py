@@ -18,7 +18,6 @@ class Helper:
     name: str
     """`grid_sample`, or a class's name."""
     text: str
-    uses_numpy: bool
 
 
 def helpers_for(functions: Iterable[str]) -> list[Helper]:
@@ -62,4 +61,4 @@ def _helper(name: str) -> tuple[Helper, set[str]]:
     if isinstance(definition, ast.ClassDef) and not definition.decorator_list:
         shown = shown.replace(f"class {name}(", f"@serializable\nclass {name}(", 1)
     names = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    return Helper(name, shown, "np" in names), names
+    return Helper(name, shown), names
