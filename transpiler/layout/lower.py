@@ -278,7 +278,7 @@ class BlockLowering:
             return
         laid = [(layout, value.dtype) for layout, value in zip(ordered.results, results, strict=True)]
         stored = self._module_weights(block, applied)
-        member = self._layer(self._relative(block.path), application, ordered, stored, block.path, listed=True)
+        member = self._layer(self._local_path(block), application, ordered, stored, block.path, listed=True)
         self._drop_all(block, applied)
         code = self._call(member, applied, application, ordered)
         self.bind(results, self.body.emit_many(code, laid))
@@ -418,6 +418,14 @@ class BlockLowering:
         self.body.members.append(Member(member.name, member.index, torch_path, value))
         return member
 
+    def _local_path(self, block: Block) -> str:
+        """A module by the names of this one, which may share it with the module that it is called after."""
+        relative = self._relative(block.path)
+        if relative != block.path or not self.block.path:
+            return relative
+        named = self.block.module.named_modules(remove_duplicate=False)
+        return next((name for name, module in named if name and module is block.module), relative)
+
     def _relative(self, path: str) -> str:
         prefix = f"{self.block.path}." if self.block.path else ""
         return path.removeprefix(prefix)
@@ -482,7 +490,7 @@ class BlockLowering:
         for member, known in self._children.get(block.path, ()):
             if known == value:
                 return member
-        relative = self._relative(block.path)
+        relative = self._local_path(block)
         member = self._declare(relative, relative, value, listed=True)
         self._children.setdefault(block.path, []).append((member, value))
         prefix = member_path(member)

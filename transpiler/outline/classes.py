@@ -24,7 +24,7 @@ from transpiler.outline.constructor import (
 )
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
-from transpiler.outline.forward_source import unpacked_sizes
+from transpiler.outline.forward_source import aliases, unpacked_sizes
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
@@ -141,7 +141,8 @@ class _ClassMaker:
         settings = self.settings
         names, lists = zip(*self.forms[0].arguments, strict=True) if self.forms[0].arguments else ((), ())
         inner, returned = nested(body, returned)
-        writer = BodyWriter(names, lists, inner, returned, self.reserved)
+        second = aliases(self.bodies[0].cls.forward_source)
+        writer = BodyWriter(names, lists, inner, returned, self.reserved, second)
         lines = writer.lines()
         attributes: list[Line] = [Assign((f"self.{key}",), code) for key, code in settings.assigned.items()]
         setup = [without_aliases(settings, line) for line in setup]

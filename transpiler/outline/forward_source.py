@@ -50,3 +50,20 @@ def _is_shape(node: ast.expr) -> bool:
             return True
         case _:
             return False
+
+
+@lru_cache(maxsize=4096)
+def aliases(source: str) -> dict[str, tuple[str, ...]]:
+    r"""Second names that it gives to values, by their first ones.
+
+    >>> aliases("def forward(self, x):\n    shortcut = x\n    return self.conv(x) + shortcut")
+    {'x': ('shortcut',)}
+    """
+    found: dict[str, dict[str, None]] = {}
+    for node in _nodes(source):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=value)) if name != value:
+                found.setdefault(value, {})[name] = None
+            case _:
+                pass
+    return {value: tuple(names) for value, names in found.items()}

@@ -1,8 +1,9 @@
 """Repetition in a body: statements that call every element of a list of members are one.
 
-Three shapes, after what torch's loops do:
+Four shapes, after what torch's loops do:
 `for block in self.blocks: x = block(x)`, a `Chain`;
-`[branch(x) for branch in self.branches]`, a comprehension;
+`[branch(x) for branch in self.branches]`, a comprehension, also over the parts of a split;
+`sum([branch(x) for branch in self.branches])`;
 `for layer in self.layers: features = [*features, layer(features)]`, a `Grow`.
 """
 
@@ -10,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref, Sequence
+from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence
 from transpiler.lowered import Body, SourceLine
 from transpiler.outline.names import singular
 from transpiler.outline.program import Comprehension, Name
@@ -121,7 +122,9 @@ def with_loops(
         if places is None:
             continue
         folds: tuple[Callable[[MemberList, list[int]], bool], ...] = (
-            (body.fold_chain, body.fold_gather, body.fold_grow) if members.start is None else (body.fold_grow,)
+            (body.fold_chain, body.fold_gather, body.fold_sum, body.fold_grow)
+            if members.start is None
+            else (body.fold_grow,)
         )
         if any(fold(members, places) for fold in folds):
             steps, result = body.renumbered()
@@ -143,6 +146,8 @@ class _Body:
         for step in steps:
             self.starts.append(count)
             count += step.width
+        self.whole: dict[int, Step] = {}
+        """Steps whose results are used as one list."""
         self.uses: dict[int, int] = {}
         for code in (*(step.code for step in steps), result):
             for value in refs(code):
@@ -186,7 +191,8 @@ class _Body:
         if len(places) < 2:
             return False
         values = [self.starts[place] for place in places]
-        element = _gathered(members, [self._call(place) for place in places])
+        calls = [self._call(place) for place in places]
+        element = _gathered(members, calls) or self._gathered_parts(members, calls)
         if element is None or any(self.uses.get(value) != 1 for value in values):
             return False
         wanted = tuple(Ref(value) for value in values)
@@ -203,6 +209,69 @@ class _Body:
             return None
 
         return self._substitute(places, change)
+
+    def _gathered_parts(self, members: MemberList, calls: list[Call]) -> Comprehension | None:
+        """`[conv(part) for conv, part in zip(self.convs, parts)]`, where one step makes all the parts."""
+        if any(len(call.arguments) != 1 or call.keywords for call in calls):
+            return None
+        first = calls[0].arguments[0]
+        if not isinstance(first, Ref) or first.value not in self.starts:
+            return None
+        place = self.starts.index(first.value)
+        parts = [Ref(first.value + offset) for offset in range(self.old[place].width)]
+        if len(parts) < 2 or [call.arguments[0] for call in calls] != parts:
+            return None
+        if any(self.uses.get(part.value) != 1 for part in parts):
+            return None
+        step = self.old[place]
+        self.whole[place] = Step(step.code, 1, _common(step.names), step.source, step.comment)
+        variable = singular(members.name)
+        item = Call(Name(variable), (Name("x"),))
+        return Comprehension("list", (item,), (variable, "x"), Call(Name("zip"), (members.whole(), first)))
+
+    def fold_sum(self, members: MemberList, places: list[int]) -> bool:
+        """`self.m[0](x) + self.m[1](x) + …`, or that added to something."""
+        if len(places) < 2:
+            return False
+        values = [self.starts[place] for place in places]
+        element = _gathered(members, [self._call(place) for place in places])
+        if element is None or any(self.uses.get(value) != 1 for value in values):
+            return False
+        if any(value >= self.starts[places[0]] for value in refs(element)):
+            return False
+        adds = self._additions(values)
+        if not adds:
+            return False
+        first = self.old[adds[0]].code
+        assert isinstance(first, Binary)
+        total: Code = Call(Name("sum"), (element,))
+        if len(adds) == len(values):  # something stands before them
+            total = Binary("+", first.left, total)
+        self._replace([*places, *adds], total)
+        return True
+
+    def _additions(self, values: list[int]) -> list[int]:
+        """Places of the steps that add these values one after the other; [] if there is anything else."""
+        found: list[int] = []
+        total: int | None = None
+        left = list(values)
+        for place, step in enumerate(self.old):
+            code = step.code
+            if not isinstance(code, Binary) or code.operator != "+" or not left:
+                continue
+            pair = [code.left, code.right]
+            starts = total is None and pair == [Ref(left[0]), Ref(left[1])] if len(left) > 1 else False
+            if starts:
+                left = left[2:]
+            elif code.right == Ref(left[0]) and (total is None or code.left == Ref(total)):
+                left = left[1:]
+            else:
+                continue
+            if total is not None and self.uses.get(total) != 1:
+                return []
+            total = self.starts[place]
+            found.append(place)
+        return found if not left else []
 
     def fold_grow(self, members: MemberList, places: list[int]) -> bool:
         """`features = [x]`, then `features.append(self.m1(features))` for every member."""
@@ -267,15 +336,21 @@ class _Body:
         numbers: dict[int, Code] = {place: Ref(place) for place in range(self.arguments)}
         new: list[Step] = []
         count = self.arguments
-        for place, step in enumerate(self.steps):
-            if step is None:
+        for place, kept in enumerate(self.steps):
+            if kept is None:
                 continue
+            step = replace(self.whole[place], code=kept.code) if place in self.whole else kept
             code = shifted(step.code, numbers.__getitem__)
             for offset in range(step.width):
                 numbers[self.starts[place] + offset] = Ref(count)
                 count += 1
             new.append(Step(code, step.width, step.names, step.source, step.comment))
         return new, shifted(self.result, numbers.__getitem__)
+
+
+def _common(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """A name for all of several results: the one that they share."""
+    return (names[0],) if len(set(names)) == 1 else (None,)
 
 
 def _gathered(members: MemberList, calls: list[Call]) -> Comprehension | None:

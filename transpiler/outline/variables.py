@@ -50,6 +50,7 @@ class BodyWriter:
         items: statements, nested already.
         result: what is returned.
         taken: names that must not be shadowed.
+        aliases: second names that torch gives to values, by the first ones.
     """
 
     def __init__(
@@ -59,7 +60,11 @@ class BodyWriter:
         items: list[Item | BranchItem],
         result: Code,
         taken: frozenset[str],
+        aliases: Mapping[str, tuple[str, ...]],
     ) -> None:
+        self.aliases = aliases
+        self.pending: list[Line] = []
+        """Lines that must stand before the one that is being written."""
         self.items = items
         self.result = result
         self.taken = taken
@@ -70,6 +75,8 @@ class BodyWriter:
         """As `last`, without the ends of branches."""
         self.lists = {value for value, is_list in enumerate(lists) if is_list}
         self.now = 0.0
+        self.before_branch: dict[int, str] = {}
+        """Within a branch, the names of the values that were there before it."""
         for value, name in enumerate(arguments):
             self._hold(value, usable(name, taken | self.holders.keys()))
         self.arguments = tuple(self.names[value] for value in range(len(arguments)))
@@ -82,7 +89,10 @@ class BodyWriter:
         written: list[Line] = []
         self.now = 0.0
         for item in self.items:
-            written += self._branch(item) if isinstance(item, BranchItem) else self._statement(item)
+            if isinstance(item, BranchItem):
+                written += self._branch(item)
+            else:
+                written += self._statement(item)
         return (*written, Return(self._named(self.result)))
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,10 +134,23 @@ class BodyWriter:
     def _give(self, value: int, wanted: str) -> str:
         name = usable(wanted, self.taken)
         if not self._free(name):
+            self._give_way(name)
+        if not self._free(name):
             live = {name for name, holder in self.holders.items() if not self._dead(holder)}
             name = usable(wanted, self.taken | live)
         self._hold(value, name)
         return name
+
+    def _give_way(self, name: str) -> None:
+        """Go on with a value under the second name that torch gives it, so that its first one is free."""
+        holder = self.holders.get(name)
+        second = next((other for other in self.aliases.get(name, ()) if self._free(usable(other, self.taken))), None)
+        if holder is None or second is None or (self.before_branch and self.before_branch.get(holder) != name):
+            return
+        second = usable(second, self.taken)
+        self.pending.append(Assign((second,), Name(name)))
+        del self.holders[name]
+        self._hold(holder, second)
 
     def _name_of(self, value: int) -> str:
         return _assigned(self.names, value)
@@ -159,6 +182,13 @@ class BodyWriter:
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _statement(self, item: Item, wish: dict[int, str] | None = None) -> list[Line]:
+        lines = self._written(item, wish)
+        if self.before_branch:  # what must stand before it stands before the branch
+            return lines
+        before, self.pending = self.pending, []
+        return [*before, *lines]
+
+    def _written(self, item: Item, wish: dict[int, str] | None) -> list[Line]:
         self.now += 1
         if isinstance(item.code, Chain):
             return self._chain(item, item.code)
@@ -241,6 +271,13 @@ class BodyWriter:
         return [Assign((name,), start), For((variable,), iterable, body)]
 
     def _branch(self, branch: BranchItem) -> list[Line]:
+        self.before_branch = dict(self.names)
+        lines = self._branched(branch)
+        self.before_branch = {}
+        before, self.pending = self.pending, []
+        return [*before, *lines]
+
+    def _branched(self, branch: BranchItem) -> list[Line]:
         wishes = {join.result: self._join_name(join, branch) for join in branch.joins}
         inside = {join.inside: wishes[join.result] for join in branch.joins}
         outside = {join.outside: wishes[join.result] for join in branch.joins}
