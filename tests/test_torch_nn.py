@@ -15,6 +15,8 @@ from transpiler.verify.randomise import randomise
 CAUSAL = torch.triu(torch.ones(5, 5), 1).bool()
 TOKENS = (5, 12)
 IMAGE = (6, 9, 11)
+MAX_1D = nn.MaxPool1d(2, return_indices=True)
+MAX_3D = nn.MaxPool3d(2, return_indices=True)
 
 
 class Around(nn.Module):
@@ -80,9 +82,23 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         (IMAGE,),
     ),
     "a mask that is known": (nn.Identity, lambda _, x: x[:, torch.arange(6) % 3 == 0], (IMAGE,)),
+    "pooled and unpooled": (lambda: nn.MaxUnpool2d(3, 2, 1), lambda layer, x: unpooled(layer, x), (IMAGE,)),
+    "unpooled in one and three dimensions": (
+        lambda: nn.MaxUnpool1d(2),
+        lambda layer, x, y: (layer(*MAX_1D(x), output_size=x.shape), nn.MaxUnpool3d(2)(*MAX_3D(y))),
+        ((6, 9), (3, 4, 5, 7)),
+    ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
 }
+
+
+def unpooled(layer: nn.Module, x: Tensor) -> Tensor:
+    """An encoder and a decoder as SegNet has them, with windows that overlap."""
+    halved, places = nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True)
+    quartered, where = nn.functional.adaptive_max_pool2d(halved, (2, 3), return_indices=True)
+    back = nn.functional.max_unpool2d(quartered, where, (3, 2), output_size=halved.shape[2:])
+    return layer(back + halved, places, output_size=x.size())  # type: ignore[no-any-return]
 
 
 def warped(x: Tensor) -> Tensor:
