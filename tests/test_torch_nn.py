@@ -85,7 +85,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
     "pooled and unpooled": (lambda: nn.MaxUnpool2d(3, 2, 1), lambda layer, x: unpooled(layer, x), (IMAGE,)),
     "unpooled in one and three dimensions": (
         lambda: nn.MaxUnpool1d(2),
-        lambda layer, x, y: (layer(*MAX_1D(x), output_size=x.shape), nn.MaxUnpool3d(2)(*MAX_3D(y))),
+        lambda layer, x, y: (layer(*MAX_1D(x), output_size=x.shape), nn.MaxUnpool3d(2)(*MAX_3D(y), output_size=y.shape)),
         ((6, 9), (3, 4, 5, 7)),
     ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
