@@ -47,6 +47,14 @@ def padded(layer: nn.Module, x: Tensor) -> Any:
     return layer(x, x, x, key_padding_mask=x[..., 0] > 1, attn_mask=CAUSAL)
 
 
+def unpooled(layer: nn.Module, x: Tensor) -> Tensor:
+    """An encoder and a decoder as SegNet has them, with windows that overlap."""
+    halved, places = nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True)
+    quartered, where = nn.functional.adaptive_max_pool2d(halved, (2, 3), return_indices=True)
+    back = nn.functional.max_unpool2d(quartered, where, (3, 2), output_size=halved.shape[2:])
+    return layer(back + halved, places, output_size=x.size())  # type: ignore[no-any-return]
+
+
 ENCODER: dict[str, Any] = {"d_model": 12, "nhead": 3, "dim_feedforward": 17, "batch_first": True}
 MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "attention with weights": (attention, lambda layer, x: layer(x, x, x), (TOKENS,)),
@@ -82,23 +90,18 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         (IMAGE,),
     ),
     "a mask that is known": (nn.Identity, lambda _, x: x[:, torch.arange(6) % 3 == 0], (IMAGE,)),
-    "pooled and unpooled": (lambda: nn.MaxUnpool2d(3, 2, 1), lambda layer, x: unpooled(layer, x), (IMAGE,)),
+    "pooled and unpooled": (lambda: nn.MaxUnpool2d(3, 2, 1), unpooled, (IMAGE,)),
     "unpooled in one and three dimensions": (
         lambda: nn.MaxUnpool1d(2),
-        lambda layer, x, y: (layer(*MAX_1D(x), output_size=x.shape), nn.MaxUnpool3d(2)(*MAX_3D(y), output_size=y.shape)),
+        lambda layer, x, y: (
+            layer(*MAX_1D(x), output_size=x.shape),
+            nn.MaxUnpool3d(2)(*MAX_3D(y), output_size=y.shape),
+        ),
         ((6, 9), (3, 4, 5, 7)),
     ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
 }
-
-
-def unpooled(layer: nn.Module, x: Tensor) -> Tensor:
-    """An encoder and a decoder as SegNet has them, with windows that overlap."""
-    halved, places = nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True)
-    quartered, where = nn.functional.adaptive_max_pool2d(halved, (2, 3), return_indices=True)
-    back = nn.functional.max_unpool2d(quartered, where, (3, 2), output_size=halved.shape[2:])
-    return layer(back + halved, places, output_size=x.size())  # type: ignore[no-any-return]
 
 
 def warped(x: Tensor) -> Tensor:
