@@ -222,7 +222,7 @@ def _cast(arguments: Mapping[str, Any], shape: Shape, emit: Emission) -> Result:
     x, kind = arguments["self"], arguments.get("dtype")
     if isinstance(x, tuple):
         if not isinstance(kind, torch.dtype):
-            return x  # type: ignore[return-value]
+            return x
         re, im = (_to(part, kind, emit) for part in x)
         return (re, im) if kind.is_complex else re
     assert isinstance(kind, torch.dtype)

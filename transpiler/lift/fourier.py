@@ -40,14 +40,15 @@ def _rfft(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _irfft(re: Tensor, im: Tensor, n: int) -> Tensor:
-    return torch.fft.irfft(torch.complex(re, im), n)
+    result: Tensor = torch.fft.irfft(torch.complex(re, im), n)
+    return result
 
 
 def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.real.clone(), x.imag.clone()
 
 
-_LIBRARY = torch.library.Library("kerascribe", "FRAGMENT")
+_LIBRARY: Any = torch.library.Library("kerascribe", "FRAGMENT")  # type: ignore[no-untyped-call]
 for _schema, _function in (
     ("fft(Tensor re, Tensor im) -> (Tensor, Tensor)", _fft),
     ("fft2(Tensor re, Tensor im) -> (Tensor, Tensor)", _fft2),
