@@ -216,21 +216,32 @@ class _Lifter:
             return []
         self.folding.run(node)
         target = written_tensor(node)
-        if target is not None and self.folding.write(target):
+        if target is not None and self.folding.write(node, target):
             base = base_of(target)
             self.state.add_folded(node, base, self.values.get(base.name), self._where(node))
             return []
         if self.folding.written(node.name) is not None:
             return []
         if target is not None:
+            self._forget(target)
             return self._write(node, target)
         return self._read_only(node, fake)
+
+    def _forget(self, target: torch.fx.Node) -> None:
+        """A known tensor that something unknown is written to: constants up to here, and values from now on."""
+        names = self.folding.sharing(target)
+        self.values |= {name: value for name in names if (value := self._constant(name)) is not None}
+        self.folding.forget(names)
 
     def _read_only(self, node: torch.fx.Node, fake: Any) -> list[Statement]:
         """An operator that writes to nothing."""
         assert isinstance(node.target, torch._ops.OpOverload)
-        if str(node.target) in self.without_rule and (graph := decomposed(node)) is not None:
-            return self._replaced(node, graph)
+        if str(node.target) in self.without_rule:
+            if (tensor := self.folding.known(node.name)) is not None:  # a window, say: no input flows into it
+                self.values[node.name] = self._stored(tensor, node.name)
+                return []
+            if (graph := decomposed(node)) is not None:
+                return self._replaced(node, graph)
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         results = self._results(node, fake)
         operator = functional_operator(node.target)
