@@ -17,7 +17,7 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
-from transpiler.errors import InternalError, ModelError
+from transpiler.errors import Diagnostic, InternalError, ModelError
 from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
@@ -215,6 +215,7 @@ class _Lifter:
         if isinstance(fake, _NUMBERS):
             return []
         self.folding.run(node)
+        self._refuse_out(node)
         target = written_tensor(node)
         if target is not None and self.folding.write(node, target):
             base = base_of(target)
@@ -226,6 +227,13 @@ class _Lifter:
             self._forget(target)
             return self._write(node, target)
         return self._read_only(node, fake)
+
+    def _refuse_out(self, node: torch.fx.Node) -> None:
+        for argument in node.target._schema.arguments:  # type: ignore[union-attr]
+            if argument.alias_info and argument.alias_info.is_write and argument.name in node.kwargs:
+                what = f"{node.target} writes to its argument {argument.name!r}"
+                hint = f"assign the result instead of passing {argument.name}="
+                raise ModelError(Diagnostic(what, where=self._where(node), hint=hint))
 
     def _forget(self, target: torch.fx.Node) -> None:
         """A known tensor that something unknown is written to: constants up to here, and values from now on."""
