@@ -244,12 +244,8 @@ class _Lifter:
     def _read_only(self, node: torch.fx.Node, fake: Any) -> list[Statement]:
         """An operator that writes to nothing."""
         assert isinstance(node.target, torch._ops.OpOverload)
-        if str(node.target) in self.without_rule:
-            if (tensor := self.folding.known(node.name)) is not None:  # a window, say: no input flows into it
-                self.values[node.name] = self._stored(tensor, node.name)
-                return []
-            if (graph := decomposed(node)) is not None:
-                return self._replaced(node, graph)
+        if str(node.target) in self.without_rule and (replaced := self._without_rule(node)) is not None:
+            return replaced
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         results = self._results(node, fake)
         operator = functional_operator(node.target)
@@ -274,6 +270,14 @@ class _Lifter:
         if is_whole_slice(call):
             self.made[results[0].id] = call
         return [call]
+
+    def _without_rule(self, node: torch.fx.Node) -> list[Statement] | None:
+        """An operator that no rule serves: a constant, if no input flows into it (a window, say), or decomposed."""
+        if (tensor := self.folding.known(node.name)) is not None:
+            self.values[node.name] = self._stored(tensor, node.name)
+            return []
+        graph = decomposed(node)
+        return None if graph is None else self._replaced(node, graph)
 
     def _replaced(self, node: torch.fx.Node, graph: torch.fx.Graph) -> list[Statement]:
         """The statements of an operator's decomposition, in its place."""
