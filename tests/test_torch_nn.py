@@ -99,6 +99,33 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         ),
         ((6, 9), (3, 4, 5, 7)),
     ),
+    "tokens mixed, as many as channels": (
+        lambda: nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 12)),
+        lambda layer, x: layer(x.transpose(1, 2)).transpose(1, 2),
+        ((12, 12),),
+    ),
+    "normalised weights": (
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Conv1d(5, 8, 3, padding=1)),
+            nn.utils.spectral_norm(nn.Conv1d(8, 6, 1)),
+        ),
+        plain,
+        (TOKENS,),
+    ),
+    "a sequence viewed flat": (
+        lambda: nn.LSTM(12, 6, bidirectional=True),
+        lambda layer, x: (y := layer(x.transpose(0, 1))[0]).view(y.size(0) * y.size(1), -1).view(y.shape),
+        (TOKENS,),
+    ),
+    "places in sorted numbers": (
+        nn.Identity,
+        lambda _, x: (
+            torch.searchsorted(x[0].sort(1)[0], x[0]),
+            torch.searchsorted(torch.tensor([-1.0, 0.0, 0.5]), x),
+            torch.bucketize(x, torch.tensor([-1.0, 0.0, 0.5]), right=True),
+        ),
+        ((3, 7),),
+    ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
 }
