@@ -87,6 +87,8 @@ def capture(
         for name, module in model.named_modules():
             module.training = was_training[name]
     named.check(model)
+    for told in named.fixed_batches(model):
+        warnings.warn(told, stacklevel=2)
     calls = recorder.finished()
     return Trace(
         model=model,
