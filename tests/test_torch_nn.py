@@ -15,6 +15,8 @@ from transpiler.verify.randomise import randomise
 CAUSAL = torch.triu(torch.ones(5, 5), 1).bool()
 TOKENS = (5, 12)
 IMAGE = (6, 9, 11)
+MAX_1D = nn.MaxPool1d(2, return_indices=True)
+MAX_3D = nn.MaxPool3d(2, return_indices=True)
 
 
 class Around(nn.Module):
@@ -43,6 +45,14 @@ def masked(layer: nn.Module, x: Tensor) -> Any:
 
 def padded(layer: nn.Module, x: Tensor) -> Any:
     return layer(x, x, x, key_padding_mask=x[..., 0] > 1, attn_mask=CAUSAL)
+
+
+def unpooled(layer: nn.Module, x: Tensor) -> Tensor:
+    """An encoder and a decoder as SegNet has them, with windows that overlap."""
+    halved, places = nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True)
+    quartered, where = nn.functional.adaptive_max_pool2d(halved, (2, 3), return_indices=True)
+    back = nn.functional.max_unpool2d(quartered, where, (3, 2), output_size=halved.shape[2:])
+    return layer(back + halved, places, output_size=x.size())  # type: ignore[no-any-return]
 
 
 ENCODER: dict[str, Any] = {"d_model": 12, "nhead": 3, "dim_feedforward": 17, "batch_first": True}
@@ -80,6 +90,42 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         (IMAGE,),
     ),
     "a mask that is known": (nn.Identity, lambda _, x: x[:, torch.arange(6) % 3 == 0], (IMAGE,)),
+    "pooled and unpooled": (lambda: nn.MaxUnpool2d(3, 2, 1), unpooled, (IMAGE,)),
+    "unpooled in one and three dimensions": (
+        lambda: nn.MaxUnpool1d(2),
+        lambda layer, x, y: (
+            layer(*MAX_1D(x), output_size=x.shape),
+            nn.MaxUnpool3d(2)(*MAX_3D(y), output_size=y.shape),
+        ),
+        ((6, 9), (3, 4, 5, 7)),
+    ),
+    "tokens mixed, as many as channels": (
+        lambda: nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 12)),
+        lambda layer, x: layer(x.transpose(1, 2)).transpose(1, 2),
+        ((12, 12),),
+    ),
+    "normalised weights": (
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Conv1d(5, 8, 3, padding=1)),
+            nn.utils.spectral_norm(nn.Conv1d(8, 6, 1)),
+        ),
+        plain,
+        (TOKENS,),
+    ),
+    "a sequence viewed flat": (
+        lambda: nn.LSTM(12, 6, bidirectional=True),
+        lambda layer, x: (y := layer(x.transpose(0, 1))[0]).view(y.size(0) * y.size(1), -1).view(y.shape),
+        (TOKENS,),
+    ),
+    "places in sorted numbers": (
+        nn.Identity,
+        lambda _, x: (
+            torch.searchsorted(x[0].sort(1)[0], x[0]),
+            torch.searchsorted(torch.tensor([-1.0, 0.0, 0.5]), x),
+            torch.bucketize(x, torch.tensor([-1.0, 0.0, 0.5]), right=True),
+        ),
+        ((3, 7),),
+    ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
 }

@@ -19,6 +19,7 @@ from transpiler.language.problems import diagnose_all
 from transpiler.language.syntax import ModelDeclaration, RuleBook
 from transpiler.layout.program import LaidOut
 from transpiler.layout.whole import layout
+from transpiler.lift.complex_pairs import without_complex
 from transpiler.lift.lift import lift
 from transpiler.lift.program import Program
 from transpiler.lowered import LoweredProgram
@@ -83,7 +84,7 @@ def lifted_and_matched(trace: Trace, book: RuleBook) -> tuple[Program, MatchedPr
     replaced: frozenset[str] = frozenset()
     first: NoRuleError | None = None
     while True:
-        program = lift(trace, replaced)
+        program = without_complex(lift(trace, replaced))
         try:
             return program, match(program, book)
         except NoRuleError as error:

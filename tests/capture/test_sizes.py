@@ -73,3 +73,24 @@ def spin() -> None:
 def test_inputs_that_forward_does_not_take() -> None:
     with pytest.raises(ModelError, match="does not take these inputs: too many positional arguments"):
         capture(nn.ReLU(), (torch.rand(2, 3), torch.rand(2, 3)))
+
+
+class FixedBatch(nn.Module):
+    """Splits its batch into a number of pieces that is known when it is traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Halves()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+class Halves(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([image.mean() for image in x])
+
+
+def test_a_batch_that_nobody_named_and_the_model_fixes_is_told() -> None:
+    with pytest.warns(UserWarning, match="first dimension of input x is fixed to 3, as it was traced: inner fixes it"):
+        capture(FixedBatch(), (torch.rand(3, 4, 5),))

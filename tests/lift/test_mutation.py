@@ -119,6 +119,41 @@ def test_places_that_are_known_are_gathered_or_chosen() -> None:
     assert names(masked)[-1] == "aten.where.self"
 
 
+class IntoConstants(nn.Module):
+    """Tensors of a fixed shape that numbers are written to, then what depends on the input."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        table = torch.zeros(3, 4, dtype=x.dtype)
+        row = table[0]
+        row[1:] = 2
+        row[0] = x.sum()
+        table[1:] = table[1:] + row
+        filled = torch.empty(3, 2, dtype=x.dtype)
+        filled[:, 0] = 1
+        filled.select(1, 1).copy_(x[0, :, 0, 0])
+        return table, row, filled
+
+
+def test_what_an_input_writes_to_a_constant_is_kept() -> None:
+    x = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).reshape(2, 3, 4, 5)
+    model = IntoConstants()
+    found = run(lift(capture(model, (x,))), x)
+    for one, other in zip(model(x), found, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=0)
+
+
+class Out(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        kept = torch.ones(3, dtype=x.dtype)
+        torch.cumsum(x[0, :, 0, 0], 0, out=kept)
+        return kept
+
+
+def test_out_arguments_are_named() -> None:
+    with pytest.raises(ModelError, match=r"cumsum\.out writes to its argument 'out'"):
+        lift(capture(Out(), (torch.ones(2, 3, 4, 5),)))
+
+
 def counting(x: Tensor, kept: Tensor) -> Tensor:
     kept += 1
     return x * kept

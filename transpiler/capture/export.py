@@ -83,6 +83,8 @@ def capture(
         for name, module in model.named_modules():
             module.training = was_training[name]
     named.check(model)
+    for told in named.fixed_batches(model):
+        warnings.warn(told, stacklevel=2)
     calls = recorder.finished()
     return Trace(
         model=model,
@@ -135,6 +137,7 @@ class _Recorder:
             enter, leave = self._hooks(path)
             handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             handles.append(module.register_forward_hook(leave, with_kwargs=True))
+        handles.append(self.model.register_forward_hook(_plain_output))
         try:
             yield
         finally:
@@ -257,6 +260,12 @@ def _map_tree(function: Any, tree: Any) -> Any:
     if is_dataclass(tree) and not isinstance(tree, type | _LiveNode | NodeRef):
         return {field.name: _map_tree(function, getattr(tree, field.name)) for field in fields(tree)}
     return function(tree)
+
+
+def _plain_output(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+    """The model's output with dicts for data classes that export does not know."""
+    leaves = pytree.tree_leaves(output)
+    return _map_tree(lambda leaf: leaf, output) if any(map(is_dataclass, leaves)) else output
 
 
 def _bind(module: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def _stacked(layer: Callable[..., Any], whole: Callable[..., Any], *arguments: A
             lasts.append(tuple(last))
         x = torch.cat(both, -1) if bidirectional else both[0]
     finals = (torch.stack(each) for each in zip(*lasts, strict=True))
-    return (x if batch_first else x.transpose(0, 1), *finals)
+    # torch's results are contiguous: models take views of them.
+    return (x if batch_first else x.transpose(0, 1).contiguous(), *finals)
 
 
 def _is_zero(tensor: Tensor) -> bool:

@@ -39,6 +39,8 @@ class NamedSizes:
         self._arguments = _bound(model, args, kwargs)
         self._named = named
         self._traced: list[tuple[str, int, str, Any]] = []
+        self._batches: list[tuple[str, Any]] = []
+        """First dimensions that are dynamic because nobody said otherwise."""
         self._fixed: dict[tuple[str, int], str] = {}
         leaves = dict(_leaves(self._arguments))
         self.input_names = tuple(leaves)
@@ -65,11 +67,13 @@ class NamedSizes:
             arguments: the fake tensors that a trace begins with, by parameter.
         """
         first: dict[str, Any] = {}
-        self._traced, self._fixed = [], {}
+        self._traced, self._batches, self._fixed = [], [], {}
         for leaf, tensor in _leaves(arguments):
             for axis, (name, size) in enumerate(zip(self._names(leaf, tensor), tensor.shape, strict=True)):
                 if name is not None and leaf in self._named:
                     self._traced.append((leaf, axis, name, size))
+                elif name is not None:
+                    self._batches.append((leaf, size))
                 if name is not None and _hint(size) == _hint(first.setdefault(name, size)):
                     torch._check(size == first[name])
 
@@ -83,6 +87,9 @@ class NamedSizes:
         for leaf, axis, _, size in self._traced:
             if (leaf, axis) not in self._fixed and _value(size) is not None:
                 self._fixed[leaf, axis] = path
+        for leaf, size in self._batches:
+            if (leaf, 0) not in self._fixed and _value(size) is not None:
+                self._fixed[leaf, 0] = path
 
     def check(self, model: nn.Module) -> None:
         """Complain of the sizes that were to be dynamic, and that the model fixes.
@@ -102,6 +109,14 @@ class NamedSizes:
         ]
         if problems:
             raise ModelError(problems)
+
+    def fixed_batches(self, model: nn.Module) -> Iterator[str]:
+        """What to tell about batches that nobody named and that the model fixes: the port takes no other."""
+        for leaf, size in self._batches:
+            fixed = _value(size)
+            if fixed is not None and fixed != 1:  # torch.export specialises 1 itself
+                where = self._fixed.get((leaf, 0), "") or type(model).__name__
+                yield f"the first dimension of input {leaf} is fixed to {fixed}, as it was traced: {where} fixes it"
 
     def _names(self, leaf: str, tensor: torch.Tensor) -> tuple[str | None, ...]:
         default = (_BATCH, *[None] * (tensor.dim() - 1)) if tensor.dim() else ()

@@ -297,7 +297,7 @@ def plan_entry(
         pattern=pattern,
         sizes=sizes,
         source_shape=tuple(int(size) for size in stored.shape),
-        dtype=stored.dtype,
+        dtype=str(stored.tensor.dtype).removeprefix("torch."),
         shapes=shapes,
         constant=None if stored.in_state_dict else encoded(stored),
     )

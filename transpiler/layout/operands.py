@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transpiler.code import Code, Literal
 from transpiler.code import Sequence as CodeSequence
@@ -19,7 +19,7 @@ from transpiler.layout.axes import Layout, fuse, relabelled, standard
 from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
 from transpiler.layout.contraction import Contraction, Key, contraction, parsed
 from transpiler.layout.orders import Letter, Reading, as_torch, read, write
-from transpiler.layout.sizes import same
+from transpiler.layout.sizes import product, same
 from transpiler.lift.program import Size
 
 Operand = Tensor | list[Tensor | None]
@@ -83,6 +83,10 @@ def by_patterns(
     readings = read_all(written)
     if partly := _partly_alike(readings):
         readings = read_all(written - partly)
+    if any(_bias_mistaken(reading, writes[0], shapes[0]) for reading in readings if reading.behind):
+        reads = [replace(entry, pattern=_at_the_end(entry.pattern)) for entry in reads]
+        writes = [_at_the_end(pattern) for pattern in writes]
+        return by_patterns(body, operands, reads, writes, shapes, permutable)
     following = iter(readings)
     held: list[Held] = []
     for tensor, pattern in tensors:
@@ -99,6 +103,26 @@ def by_patterns(
     behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
     functions = {**_middle_functions(behind), "place": lambda letter: _place_of(str(letter), readings)}
     return Ordered(_codes(operands, held), results, functions, letters, len(behind))
+
+
+def _bias_mistaken(reading: Reading, written: Pattern, shape: Sequence[Size]) -> bool:
+    """Whether Keras would add a bias along another axis than the one in the middle that it is for.
+
+    `keras.ops.add` takes whatever has one dimension that is not 1 for a bias of the last axis, or of the second one,
+    where the size is the same (Keras 3.15, TensorFlow backend).
+    """
+    new = [axis[0] for axis in written.left if len(axis) == 1 and axis[0] not in (*reading.letters, "...")]
+    sizes = reading.layout.atoms
+    place = len(reading.axes) - len(reading.behind) - 1
+    second = product(sizes[atom] for atom in reading.axes[1])
+    found = [shape[dim - len(written.left)] for dim, axis in enumerate(written.left) if axis and axis[0] in new]
+    return any(same(size, reading.sizes_behind[-1]) or (place != 1 and same(size, second)) for size in found)
+
+
+def _at_the_end(pattern: Pattern) -> Pattern:
+    """The pattern without a second `*`: no axes behind."""
+    stars = pattern.right.count(("*",))
+    return replace(pattern, right=pattern.right[:-1]) if stars > 1 and pattern.right[-1] == ("*",) else pattern
 
 
 def _partly_alike(readings: Sequence[Reading]) -> set[str]:

@@ -49,7 +49,9 @@ def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
 
 def _decomposition(operator: torch._ops.OpOverload) -> Callable[..., Any] | None:
     table: Mapping[Any, Callable[..., Any]] = decomposition_table
-    if operator in table:
-        return table[operator]
-    composite = torch._C.DispatchKey.CompositeImplicitAutograd
-    return operator.decompose if operator.has_kernel_for_dispatch_key(composite) else None
+    composite = operator.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    found = table.get(operator)
+    # References in Python end in operators of `prims`, which no rule serves; composites end in those of `aten`.
+    if found is None or (composite and found.__module__.startswith("torch._refs")):
+        return operator.decompose if composite else found
+    return found

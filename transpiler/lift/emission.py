@@ -46,6 +46,11 @@ class Emission:
         self._dtype, self._source, self._names = dtype, source, names
         self._numbers, self._made = numbers, made
 
+    @property
+    def dtype(self) -> str:
+        """Of results, unless a call says otherwise."""
+        return self._dtype
+
     def __call__(
         self,
         operator: torch._ops.OpOverload,
@@ -59,6 +64,15 @@ class Emission:
         self.statements.append(call)
         self._made[result.id] = call
         return result
+
+    def several(
+        self, operator: torch._ops.OpOverload, arguments: Mapping[str, Any], shapes: Sequence[Sequence[Any]]
+    ) -> tuple[Value, ...]:
+        """Call an operator with several results, of these shapes."""
+        results = tuple(Value(next(self._numbers), tuple(shape), self._dtype) for shape in shapes)
+        names = self._names if len(self._names) == len(results) else (None,) * len(results)
+        self.statements.append(OpCall(operator, dict(arguments), results, self._source, names))
+        return results
 
     def constant(self, tensor: torch.Tensor, name: str) -> Stored:
         """A tensor that the model does not store, under a name that says what it is for."""

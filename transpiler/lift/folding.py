@@ -6,6 +6,7 @@ from its first write on; what is only read stays code, which a reader understand
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import torch
@@ -49,13 +50,27 @@ class Folding:
         if any(self._is_constant(leaf) for leaf in tree_leaves((args, kwargs))):
             self._written |= {leaf.untyped_storage().data_ptr() for leaf in tree_leaves(result) if _has_storage(leaf)}
 
-    def write(self, target: torch.fx.Node) -> bool:
-        """Whether an in-place operator wrote to a known tensor; from now on it and its views are constants."""
+    def write(self, node: torch.fx.Node, target: torch.fx.Node) -> bool:
+        """Whether an in-place operator wrote what is known to a known tensor; from now on its views are constants."""
         tensor = self._tensors.get(target.name)
-        if not isinstance(tensor, torch.Tensor):
+        if not isinstance(tensor, torch.Tensor) or self._known(node) is None:
             return False
         self._written.add(tensor.untyped_storage().data_ptr())
         return True
+
+    def sharing(self, target: torch.fx.Node) -> tuple[str, ...]:
+        """The names of known tensors that share memory with a known one."""
+        tensor = self._tensors.get(target.name)
+        if not _has_storage(tensor):
+            return ()
+        memory = tensor.untyped_storage().data_ptr()
+        others = ((name, other) for name, other in self._tensors.items() if _has_storage(other))
+        return tuple(name for name, other in others if other.untyped_storage().data_ptr() == memory)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These tensors are known no longer: what depends on an input was written to them."""
+        for name in names:
+            del self._tensors[name]
 
     def written(self, name: str) -> torch.Tensor | None:
         """The present value of a tensor that was written to; None for all others."""

@@ -18,7 +18,7 @@ from torch.export.graph_signature import InputKind
 
 from transpiler.capture.frames import from_text
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
-from transpiler.errors import InternalError, ModelError
+from transpiler.errors import Diagnostic, InternalError, ModelError
 from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
@@ -227,22 +227,37 @@ class _Lifter:
         if isinstance(fake, _NUMBERS):
             return []
         self.folding.run(node)
+        self._refuse_out(node)
         target = written_tensor(node)
-        if target is not None and self.folding.write(target):
+        if target is not None and self.folding.write(node, target):
             base = base_of(target)
             self.state.add_folded(node, base, self.values.get(base.name), self._where(node))
             return []
         if self.folding.written(node.name) is not None:
             return []
         if target is not None:
+            self._forget(target)
             return self._write(node, target)
         return self._read_only(node, fake)
+
+    def _refuse_out(self, node: torch.fx.Node) -> None:
+        for argument in node.target._schema.arguments:  # type: ignore[union-attr]
+            if argument.alias_info and argument.alias_info.is_write and argument.name in node.kwargs:
+                what = f"{node.target} writes to its argument {argument.name!r}"
+                hint = f"assign the result instead of passing {argument.name}="
+                raise ModelError(Diagnostic(what, where=self._where(node), hint=hint))
+
+    def _forget(self, target: torch.fx.Node) -> None:
+        """A known tensor that something unknown is written to: constants up to here, and values from now on."""
+        names = self.folding.sharing(target)
+        self.values |= {name: value for name in names if (value := self._constant(name)) is not None}
+        self.folding.forget(names)
 
     def _read_only(self, node: torch.fx.Node, fake: Any) -> list[Statement]:
         """An operator that writes to nothing."""
         assert isinstance(node.target, torch._ops.OpOverload)
-        if str(node.target) in self.without_rule and (graph := decomposed(node)) is not None:
-            return self._replaced(node, graph)
+        if str(node.target) in self.without_rule and (replaced := self._without_rule(node)) is not None:
+            return replaced
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         if node.name in self.trace.attention_rates:
             arguments["dropout_p"] = self.trace.attention_rates[node.name]
@@ -269,6 +284,14 @@ class _Lifter:
         if is_whole_slice(call):
             self.made[results[0].id] = call
         return [call]
+
+    def _without_rule(self, node: torch.fx.Node) -> list[Statement] | None:
+        """An operator that no rule serves: a constant, if no input flows into it (a window, say), or decomposed."""
+        if (tensor := self.folding.known(node.name)) is not None:
+            self.values[node.name] = self._stored(tensor, node.name)
+            return []
+        graph = decomposed(node)
+        return None if graph is None else self._replaced(node, graph)
 
     def _replaced(self, node: torch.fx.Node, graph: torch.fx.Graph) -> list[Statement]:
         """The statements of an operator's decomposition, in its place."""

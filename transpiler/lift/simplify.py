@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,36 @@ def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resu
         return _attention_of_all_heads(operator, arguments, result, emit)
     if name == "aten.unfold":
         return _windows(arguments, result, emit)
+    if name == "aten.roll" and not arguments.get("dims"):
+        return _rolled_flat(arguments, result, emit)
+    if name == "aten.gather":
+        return _gathered_from_less(operator, arguments, result, emit)
     return None
+
+
+def _rolled_flat(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
+    """`roll` without dimensions: of all elements in a row."""
+    source = arguments["self"]
+    count = math.prod(source.shape)
+    flat = emit(aten.reshape.default, {"self": source, "shape": sizes_in([count])}, [count])
+    flat = emit(aten.roll.default, {**arguments, "self": flat, "dims": [0]}, [count])
+    return emit(aten.reshape.default, {"self": flat, "shape": sizes_in(result.shape)}, result.shape)
+
+
+def _gathered_from_less(
+    operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value, emit: Emit
+) -> Value | None:
+    """`gather` with an index that is smaller along other dimensions: what it does not reach is cut off first."""
+    source, index = arguments["self"], arguments["index"]
+    dim = arguments["dim"] % max(len(source.shape), 1)
+    shape = list(source.shape)
+    for place, (had, wanted) in enumerate(zip(source.shape, index.shape, strict=True)):
+        if place != dim and isinstance(wanted, int) and had != wanted:
+            shape[place] = wanted
+            source = emit(aten.slice.Tensor, {"self": source, "dim": place, "start": 0, "end": wanted}, shape)
+    if source is arguments["self"]:
+        return None
+    return emit(operator, {**arguments, "self": source}, result.shape)
 
 
 def _attention_of_all_heads(

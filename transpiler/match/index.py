@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from transpiler.language.expressions import Scope, holds
@@ -32,7 +33,7 @@ class RuleIndex:
         if not candidates:
             return None
         scope = module_scope(block)
-        return next((rule for rule in candidates if _holds(rule.when, scope)), None)
+        return next((rule for rule in candidates if _stores(block.module, rule) and _holds(rule.when, scope)), None)
 
     def operator_rule(self, call: OpCall) -> tuple[OperatorRule, Mapping[str, Any]] | None:
         """The rule for an ATen call, with the call's arguments by the rule's parameter names."""
@@ -65,6 +66,24 @@ class RuleIndex:
         if dotted not in self._resolved:
             self._resolved[dotted] = resolve(dotted)
         return self._resolved[dotted] is cls
+
+
+def _stores(module: nn.Module, rule: ModuleRule) -> bool:
+    """Whether what the rule pours is stored in the module: weights that are computed (a parametrization, a hook that
+    normalises them) are the body's to compute.
+    """
+    return all(_is_stored(module, entry.source) for entry in rule.weights)
+
+
+def _is_stored(module: nn.Module, source: str) -> bool:
+    *path, name = source.split(".")
+    owner: object = module
+    for part in path:
+        owner = getattr(owner, part, None)
+    if not isinstance(owner, nn.Module):
+        return True
+    stored = name in owner._parameters or name in owner._buffers
+    return stored or not isinstance(getattr(owner, name, None), torch.Tensor)
 
 
 def resolve(dotted: str) -> object | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.language.syntax import RuleBook
-from transpiler.lift.program import Block, BlockCall, OpCall, Program, Value
+from transpiler.lift.complex_pairs import is_complex
+from transpiler.lift.program import Block, BlockCall, OpCall, Program, Value, output_values
 from transpiler.match.index import RuleIndex
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedProgram, MatchedStatement
 
 _SHOWN = 20
+_COMPLEX = "complex tensors are ported as pairs of real ones, and this operator has no form on pairs: use real tensors"
 
 
 class NoRuleError(ModelError):
@@ -47,12 +49,17 @@ class _Matcher:
             if rule is not None:
                 return MatchedLayer(statement, rule)
             return MatchedBlock(statement, self.statements(statement.block))
-        found = self.index.operator_rule(statement)
+        found = None if _is_complex(statement) else self.index.operator_rule(statement)
         if found is None:
             if statement.results:
                 self.missing.append((block, statement))
             return None
         return MatchedOp(statement, *found)
+
+
+def _is_complex(call: OpCall) -> bool:
+    """Rules serve real tensors; lift leaves complex ones only to operators that it has no form for."""
+    return any(is_complex(value) for value in (*call.results, *output_values(list(call.arguments.values()))))
 
 
 def _report(missing: list[tuple[Block, OpCall]]) -> list[Diagnostic]:
@@ -74,7 +81,7 @@ def _diagnostic(calls: list[tuple[Block, OpCall]]) -> Diagnostic:
     return Diagnostic(
         f"no rule for {call.name}{_settings(call)}{times}",
         where=f"{path}, {block.cls.name}{line}",
-        hint=f"add a rule: {skeleton(call)}",
+        hint=_COMPLEX if _is_complex(call) else f"add a rule: {skeleton(call)}",
     )
 
 

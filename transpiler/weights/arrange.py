@@ -60,12 +60,13 @@ def to_keras(entry: PlanEntry, array: Array) -> tuple[Array, ...]:
 
     Args:
         entry: the line of the plan.
-        array: the torch tensor, of shape `entry.source_shape`.
+        array: the torch tensor, of shape `entry.source_shape`; a complex one lacks the last axis, of two.
 
     Raises:
         CheckpointError: the array has another shape, or the entry is not sound (see `arrangement`).
     """
     plan = arrangement(entry)
+    array = as_real(array) if array.dtype.kind == "c" else array
     if array.shape != entry.source_shape:
         raise CheckpointError(f"{entry.source} has shape {_show(array.shape)}, planned is {_show(entry.source_shape)}")
     result = rearrange(array, plan.forward, **dict(plan.sizes))
@@ -87,6 +88,20 @@ def to_torch(entry: PlanEntry, arrays: tuple[Array, ...]) -> Array:
         raise CheckpointError(f"the variables of {entry.source} have shapes {given}, planned are {planned}")
     joined = arrays[0] if len(arrays) == 1 else np.stack(arrays)
     result: Array = rearrange(joined, plan.inverse, **dict(plan.sizes))
+    return _as_complex(result) if entry.dtype.startswith("complex") else result
+
+
+def as_real(array: Array) -> Array:
+    """A complex array as a real one with real and imaginary parts along a last axis.
+
+    >>> as_real(np.array([1 + 2j])).tolist()
+    [[1.0, 2.0]]
+    """
+    return np.stack([array.real, array.imag], axis=-1)
+
+
+def _as_complex(array: Array) -> Array:
+    result: Array = array[..., 0] + 1j * array[..., 1]
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.weights.arrange import Array
-from transpiler.weights.plan import WeightPlan
+from transpiler.weights.plan import PlanEntry, WeightPlan
 from transpiler.weights.plan_file import constant_value
 
 
@@ -48,7 +48,7 @@ def match_checkpoint(plan: WeightPlan, tensors: Mapping[str, Array], where: str 
             continue
         problems.extend(
             Diagnostic(f"{key!r} {reason}", where=where)
-            for reason in _faults(found[source], entry.source_shape, entry.dtype)
+            for reason in _faults(found[source], _stored_shape(entry), entry.dtype)
         )
     for key in extra:
         near = difflib.get_close_matches(key, wanted, n=1)
@@ -64,6 +64,11 @@ def _key_of(source: str, aliases: Mapping[str, str], tensors: Mapping[str, Array
     # Of tied tensors, safetensors keeps one, and not always the one that the model names first.
     names = [source, *(key for key, target in aliases.items() if target == source)]
     return next((name for name in names if name in tensors), None)
+
+
+def _stored_shape(entry: PlanEntry) -> tuple[int, ...]:
+    """The checkpoint's: a complex tensor is poured as a real one with an axis of two more."""
+    return entry.source_shape[:-1] if entry.dtype.startswith("complex") else entry.source_shape
 
 
 def _faults(array: Array, shape: tuple[int, ...], dtype: str) -> Iterator[str]:
