@@ -288,7 +288,7 @@ class _Lifter:
     def _without_rule(self, node: torch.fx.Node) -> list[Statement] | None:
         """An operator that no rule serves: a constant, if no input flows into it (a window, say), or decomposed."""
         if (tensor := self.folding.known(node.name)) is not None:
-            self.values[node.name] = self._stored(tensor, node.name)
+            self.values[node.name] = self._stored(tensor, node)
             return []
         graph = decomposed(node)
         return None if graph is None else self._replaced(node, graph)
