@@ -17,6 +17,7 @@ from transpiler.outline.holes import HoleFact
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
 from transpiler.outline.trees import transform
+from transpiler.outline.vocabulary import AFFINITY
 
 SIZES = 1 << 20
 """Values from this number on are sizes of arguments: 16 axes for each of them."""
@@ -67,6 +68,8 @@ class CallNumbers:
         varies = hole.varies()
         telling = varies or (isinstance(first, int) and first >= LARGE)
         small = hole.use.function in _SHAPED and isinstance(first, int) and first >= _SMALL
+        if hole.use.function == "arange":  # counts pixels, whatever else may have the same number
+            return self._first([*self._sizes, *self._size_pairs], values) if telling else None
         if telling or small or isinstance(first, float):
             found = self._first(self._settings, values)
             if found is not None:
@@ -148,7 +151,7 @@ class CallNumbers:
     @cached_property
     def _numbers(self) -> list[tuple[Code, _Vector]]:
         """Everything else that the constructor knows."""
-        names = (*self._scope.definitions, *self._scope.arguments)
+        names = sorted((*self._scope.definitions, *self._scope.arguments), key=_unlikely)
         return [pair for pair in self._known(list(dict.fromkeys(names))) if pair not in self._settings]
 
     def _known(self, names: list[str]) -> Iterator[tuple[Code, _Vector]]:
@@ -176,12 +179,18 @@ class CallNumbers:
         return found
 
     @cached_property
+    def _size_pairs(self) -> list[tuple[Code, _Vector]]:
+        """Sizes divided by something that the constructor knows."""
+        known = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
+        return [pair for size in self._sizes for by in known if (pair := _divided(size, by)) is not None]
+
+    @cached_property
     def _pairs(self) -> list[tuple[Code, _Vector]]:
         """Arithmetic on two of them, what is likely first."""
         settings = [pair for pair in self._settings if all(isinstance(value, int) for value in pair[1])]
         numbers = [pair for pair in self._numbers if all(isinstance(value, int) for value in pair[1])]
         known = [*settings, *numbers][:_MOST_ATOMS]
-        windows = [pair for size in self._sizes for by in known if (pair := _divided(size, by)) is not None]
+        windows = self._size_pairs
         found: list[tuple[Code, _Vector]] = []
         found += [pair for one in known for other in known if (pair := _divided(one, other)) is not None]
         found += windows
@@ -193,6 +202,12 @@ class CallNumbers:
             found += [pair for one in (*known, *self._sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found
+
+
+def _unlikely(name: str) -> int:
+    """A size is rather that of what a class makes than of what it is given."""
+    likely = (*AFFINITY["filters"], *AFFINITY["units"])
+    return likely.index(name) if name in likely else len(likely)
 
 
 def _numeric(code: Code, values: list[Basic]) -> list[tuple[Code, _Vector]]:

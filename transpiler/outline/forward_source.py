@@ -14,7 +14,8 @@ def attributes_read(source: str) -> tuple[str, ...]:
     >>> attributes_read("def forward(self, x):\n    return x * self.scale")
     ('scale',)
     """
-    return tuple(dict.fromkeys(re.findall(r"\bself\.(\w+)", source)))
+    shapes = " ".join(re.findall(r"\b(?:view|reshape|unflatten|expand)\(([^()]*)\)", source))
+    return tuple(dict.fromkeys(name for text in (shapes, source) for name in re.findall(r"\bself\.(\w+)", text)))
 
 
 @lru_cache(maxsize=4096)

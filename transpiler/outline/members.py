@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
 from transpiler.outline.class_calls import Signature, call_of_class
 from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run
-from transpiler.outline.keras_calls import default_of, written
+from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required, Spread
@@ -90,6 +91,23 @@ class MemberWriter:
         """The expression with its holes filled, written as a person writes it."""
         return self._written(self._filled(code))
 
+    def _with_groups(self, code: Code) -> Code:
+        """`groups = g` for convolutions that torch gives a number of groups which is 1 on all instances."""
+
+        def change(node: Code) -> Code | None:
+            if not isinstance(node, Call) or not isinstance(node.function, Function):
+                return None
+            if not node.function.name.startswith("keras.layers.Conv") or "Transpose" in node.function.name:
+                return None
+            hole = next((value for _, value in node.keywords if isinstance(value, Hole)), None)
+            if hole is None or any(name == "groups" for name, _ in node.keywords):
+                return None
+            fact = self.holes[hole.number]
+            groups = self.settings.scope.left_at_one(replace(fact.use, parameter="groups"), fact.values)
+            return None if groups is None else _with_keyword(node, "groups", groups)
+
+        return transform(code, change)
+
     def _filled(self, code: Code) -> Code:
         def change(node: Code) -> Code | None:
             match node:
@@ -107,7 +125,7 @@ class MemberWriter:
                 case _:
                     return None
 
-        return transform(code, change)
+        return transform(self._with_groups(code), change)
 
     def _conditional(self, choice: Choice) -> Code:
         cases = self._cases(choice, tuple(sorted(row for own in choice.rows for row in own)), choice.member)
@@ -186,6 +204,13 @@ class MemberWriter:
         if type(code) is Sequence and code.kind == "list":
             return Sequence("list", _compressed(tabulated(code.items, self.classes)))
         return code
+
+
+def _with_keyword(call: Call, name: str, value: Code) -> Call:
+    """The call with one more keyword, in Keras's order."""
+    order = parameters(call.function)
+    keywords = sorted((*call.keywords, (name, value)), key=lambda pair: order.index(pair[0]))
+    return replace(call, keywords=tuple(keywords))
 
 
 def _told_by(test: Code) -> dict[str, Code]:

@@ -192,6 +192,13 @@ class Scope:
             or self._itemwise(hole)
         )
 
+    def left_at_one(self, use: Use, rows: Iterable[int]) -> Code | None:
+        """What torch's call is given for a parameter that is 1 on these instances, if that is more than a number."""
+        wanted = {row: key_of(1) for row in rows}
+        named = (code for code in self._mentioned(use) if type(code) is Name and code.name in AFFINITY[use.parameter])
+        code = self._first((*self._aligned(use), *named), wanted)
+        return None if code is None or not names_in(code) else code
+
     def _first(self, candidates: Iterable[Code], wanted: Mapping[int, object]) -> Code | None:
         return next((code for code in candidates if self.matches(code, wanted)), None)
 
@@ -287,7 +294,9 @@ class Scope:
                     yield Binary("//", Name(one), Name(other))
 
     def _constant_items(self, hole: HoleFact) -> Code | None:
-        """A tuple that all instances share, if one of its elements comes from somewhere."""
+        """The shape that a weight has on all instances, if one of its sizes comes from somewhere."""
+        if hole.use.parameter != "shape":
+            return None
         found = self._itemwise(hole)
         return None if found is None or is_value(found) else found
 
