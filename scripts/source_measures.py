@@ -24,6 +24,7 @@ class ClassMeasure:
     """Qualified name."""
     lines: int
     torch_lines: int
+    """Of the class and of the bases, torch's own left out, that it inherits from."""
     locals: int
     """Local variables of `call`."""
     invented: tuple[str, ...]
@@ -57,10 +58,9 @@ def measure(port: Port) -> SourceMeasure:
     helpers: list[str] = []
     for node in ast.parse(port.source).body:
         if isinstance(node, ast.ClassDef):
-            title = re.split(r"[:.] |\.$|: ", (ast.get_docstring(node) or "").splitlines()[0] + " ")[0]
             body = where.get(_title(ast.get_docstring(node) or ""))
             if body is None:
-                helpers.append(f"{node.name} {title}")
+                helpers.append(node.name)
             else:
                 classes.append(_measured(node, body))
     entered = sorted({body.cls.qualified_name for body in bodies})
@@ -97,7 +97,7 @@ def _measured(node: ast.ClassDef, body: Body) -> ClassMeasure:
         node.name,
         body.cls.qualified_name,
         (node.end_lineno or 0) - node.lineno + 1 + len(node.decorator_list),
-        len(sources[0].splitlines()) if sources else 0,
+        sum(len(source.splitlines()) for source in sources[:-1]),
         len(locals_),
         tuple(name for name in locals_ if name not in words),
         len(parameters),

@@ -27,6 +27,9 @@ MODELS = Path(__file__).with_name("zoo_models.txt")
 PAGE = ROOT / "docs" / "zoo.md"
 KEPT = ROOT / ".zoo.jsonl"
 
+LONG = 1.3
+"""Lines of a generated class by those of its torch class from which on it is long."""
+
 HEADER = ["model", "ok", "max_rel_err", "transposes", "permutes", "export s", "transpile s", "build s", "peak MB"]
 HEADER += ["classes", "torch's", "lines"]
 
@@ -41,7 +44,7 @@ compared with a batch of 2.
   **permutes**: those that the torch model itself has (`permute`, `transpose`, …).
 - **export, transpile, build**: seconds of `torch.export.export` alone, of `transpile()` and of `port.build()`.
 - **peak MB**: memory of the whole process, PyTorch and TensorFlow included.
-- **classes, lines**: of the generated source; **torch's**: classes of the model outside of torch itself.
+- **classes**: generated from torch classes; **torch's**: those that the trace enters; **lines**: of the whole source.
 """
 
 
@@ -100,7 +103,24 @@ def page(rows: list[Row]) -> str:
 def _ratios(rows: list[Row]) -> list[str]:
     """Transpiling against exporting alone, over the models that were built."""
     ratios = [row.transpile_seconds / row.export_seconds for row in rows if row.lines]
-    return [f"Median of transpile / export: {statistics.median(ratios):.2f}."] if ratios else []
+    if not ratios:
+        return []
+    return [f"Median of transpile / export: {statistics.median(ratios):.2f}.", *_nearness(rows)]
+
+
+def _nearness(rows: list[Row]) -> list[str]:
+    """How near the sources are to torch's."""
+    made, entered = sum(row.classes for row in rows), sum(row.torch_classes for row in rows)
+    lines = [ratio for row in rows for ratio in row.line_ratios]
+    names, invented = sum(row.names for row in rows), sum(row.invented for row in rows)
+    long = sum(ratio > LONG for ratio in lines)
+    return [
+        f"Generated classes / torch classes that the traces enter: {made} / {entered} = {made / entered:.2f}, "
+        f"beside {sum(row.helpers for row in rows)} helper classes.",
+        f"Lines of a generated class / of its torch class: {statistics.median(lines):.2f} in the median, "
+        f"more than {LONG} for {long} of {len(lines)}.",
+        f"Local variables whose names do not occur in torch's source: {invented} of {names}.",
+    ]
 
 
 def main() -> int:

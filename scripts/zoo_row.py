@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import resource
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scripts.source_measures import measure
 from tests.networks import calibrate, relative_errors
 from transpiler import transpile
 from transpiler.capture.constructors import recording
@@ -44,8 +44,17 @@ class Row:
     build_seconds: float = 0.0
     peak_megabytes: int = 0
     classes: int = 0
+    """Generated from torch's; helpers are counted apart."""
     torch_classes: int = 0
+    """Those that the trace enters."""
+    helpers: int = 0
     lines: int = 0
+    line_ratios: tuple[float, ...] = ()
+    """Lines of each generated class by those of its torch class."""
+    names: int = 0
+    """Local variables of `call`."""
+    invented: int = 0
+    """Those whose name does not occur in torch's source."""
 
 
 def examine(name: str) -> Row:
@@ -82,7 +91,7 @@ def _built(row: Row, port: Port, model: nn.Module, shapes: list[tuple[int, ...]]
     keras_model = port.build()
     build_seconds = time.perf_counter() - start
     error = max(relative_errors(model, keras_model, port.signature, inputs(shapes, 2, seed=1)))
-    own = {type(module) for module in model.modules() if type(module).__module__.split(".")[0] != "torch"}
+    measured = measure(port)
     return replace(
         row,
         problem="" if error <= TOLERANCE else f"outputs differ by {error:.1e}",
@@ -90,9 +99,13 @@ def _built(row: Row, port: Port, model: nn.Module, shapes: list[tuple[int, ...]]
         transposes=input_dependent_transposes(keras_model),
         build_seconds=build_seconds,
         peak_megabytes=peak_megabytes(),
-        classes=sum(isinstance(node, ast.ClassDef) for node in ast.parse(port.source).body),
-        torch_classes=len(own),
+        classes=len(measured.classes),
+        torch_classes=len(measured.entered),
+        helpers=len(measured.helpers),
         lines=len(port.source.splitlines()),
+        line_ratios=tuple(round(one.lines / one.torch_lines, 2) for one in measured.classes if one.torch_lines),
+        names=sum(one.locals for one in measured.classes),
+        invented=sum(len(one.invented) for one in measured.classes),
     )
 
 

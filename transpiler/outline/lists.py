@@ -140,13 +140,19 @@ def likeness(one: Code, other: Code) -> float:
     """How much two expressions have in common: 0 if they cannot be one, at most 3."""
     if one == other:
         return 3.0
-    first, second = layers_in(one), layers_in(other)
+    first, second = _kinds(one), _kinds(other)
     shared = len(first & second) / len(first | second) if first or second else 0.0
     if head(one) == head(other):
         below = list(zip(children(one), children(other), strict=False))
         alike = sum(likeness(mine, yours) for mine, yours in below) / (3 * len(below) or 1)
         return 1.0 + shared + alike / 2
     return shared
+
+
+def _kinds(code: Code) -> frozenset[str]:
+    """Which layers an expression makes; a convolution in groups or by channels is one, too."""
+    names = (name.rpartition(".")[2] for name in layers_in(code))
+    return frozenset(name.removeprefix("Depthwise").removeprefix("Grouped") for name in names)
 
 
 def _alternatives(places: list[Place]) -> list[Place]:
