@@ -115,10 +115,9 @@ def _nearness(rows: list[Row]) -> list[str]:
     names, invented = sum(row.names for row in rows), sum(row.invented for row in rows)
     long = sum(ratio > LONG for ratio in lines)
     return [
-        f"Generated classes / torch classes that the traces enter: {made} / {entered} = {made / entered:.2f}, "
-        f"beside {sum(row.helpers for row in rows)} helper classes.",
-        f"Lines of a generated class / of its torch class: {statistics.median(lines):.2f} in the median, "
-        f"more than {LONG} for {long} of {len(lines)}.",
+        f"Generated classes / torch classes that the traces enter: {made} / {entered} = {made / entered:.2f}.",
+        f"Lines of a generated class / of its torch class: median {statistics.median(lines):.2f}.",
+        f"More than {LONG} for {long} of {len(lines)}.",
         f"Local variables whose names do not occur in torch's source: {invented} of {names}.",
     ]
 

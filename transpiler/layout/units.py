@@ -18,6 +18,9 @@ from transpiler.layout.sizes import ONE
 from transpiler.lift.program import Size, Value
 from transpiler.match.program import MatchedBlock, MatchedOp, MatchedProgram, MatchedStatement
 
+FEW = 3
+"""One of so many instances at most may have the 1: it pays for the common class with a transpose that moves nothing."""
+
 _Place: TypeAlias = tuple[str, str, int]
 """Torch class, line of its source, and which view on that line."""
 
@@ -58,7 +61,7 @@ def _reshapes(statement: MatchedStatement) -> bool:
 
 
 def _varying(shapes: list[tuple[Size, ...]]) -> tuple[int, ...]:
-    """Dimensions that are 1 in some of the shapes and a larger number in others."""
+    """Dimensions that are 1 in a few of the shapes and a larger number in the others."""
     ranks = {len(shape) for shape in shapes}
     if len(ranks) > 1:
         return ()
@@ -66,7 +69,7 @@ def _varying(shapes: list[tuple[Size, ...]]) -> tuple[int, ...]:
     return tuple(
         dim
         for dim, sizes in columns
-        if all(isinstance(size, int) for size in sizes) and 1 in sizes and len(set(sizes)) > 1
+        if all(isinstance(size, int) for size in sizes) and 0 < FEW * sizes.count(1) <= len(sizes)
     )
 
 
