@@ -224,8 +224,8 @@ class BlockLowering:
         code = Call(member, tuple(ordered.codes.values()))
         self.bind(application.results, self.body.emit_many(code, results))
 
-    def _forget_ones(self, statement: MatchedOp) -> None:
-        """Only views know of dimensions that are 1 here and larger elsewhere."""
+    def _forget_ones(self, statement: MatchedStatement) -> None:
+        """Only views, and modules of nothing else, know of dimensions that are 1 here and larger elsewhere."""
         for value in read_values([statement]).values():
             tensor = self.env.get(value.id)
             if tensor is not None and (layout := without_ones(tensor.layout)) != tensor.layout:
@@ -435,6 +435,8 @@ class BlockLowering:
     def _block(self, statement: MatchedBlock) -> None:
         call = statement.call
         passed = passed_arguments(call.block, statement.statements)
+        if not only_views(statement):
+            self._forget_ones(statement)
         outer = [[self.body.hold(self.tensor(value)) for value in argument.values] for argument in passed]
         if any(scattered(tensor.layout) for tensors in outer for tensor in tensors) and not only_views(statement):
             outer = [[self._tidy(tensor) for tensor in tensors] for tensors in outer]

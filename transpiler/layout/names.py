@@ -7,11 +7,9 @@ import re
 from collections.abc import Collection, Sequence
 
 from transpiler.layout.axes import Layout
+from transpiler.letters import ALPHABET, dimension_letters
 
-_LETTERS = {0: "", 1: "c", 2: "n c", 3: "n l c", 4: "n c h w", 5: "n c d h w"}
 _SPATIAL = {0: (), 1: ("l",), 2: ("h", "w"), 3: ("d", "h", "w")}
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-
 _RESERVED = frozenset(
     [
         "activity_regularizer",
@@ -71,19 +69,12 @@ _RESERVED = frozenset(
 )
 
 
-def dimension_letters(rank: int) -> tuple[str, ...]:
-    """One letter for each torch dimension: `n c h w` for images."""
-    if rank in _LETTERS:
-        return tuple(_LETTERS[rank].split())
-    return tuple(_ALPHABET[:rank])
-
-
 def spatial_letters(count: int, taken: Collection[str]) -> tuple[str, ...]:
     """Letters for the dimensions that `...` stands for, none of them taken."""
     usual = _SPATIAL.get(count, ())
     if usual and not set(usual) & set(taken):
         return usual
-    return tuple(letter for letter in _ALPHABET if letter not in taken)[:count]
+    return tuple(letter for letter in ALPHABET if letter not in taken)[:count]
 
 
 def atom_letters(layout: Layout, letters: Sequence[str] | None = None) -> tuple[str, ...]:

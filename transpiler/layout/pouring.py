@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern, WeightEntry
 from transpiler.layout.body import plan_entry
-from transpiler.layout.names import dimension_letters, spatial_letters
+from transpiler.layout.names import spatial_letters
 from transpiler.layout.orders import Letter
 from transpiler.layout.sizes import product
+from transpiler.letters import dimension_letters
 from transpiler.lift.program import Stored
 from transpiler.weights.plan import PlanEntry
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from transpiler.language.syntax import View
+from transpiler.layout.dataflow import only_views
 from transpiler.layout.sizes import ONE
 from transpiler.lift.program import Size, Value
 from transpiler.match.program import MatchedBlock, MatchedOp, MatchedProgram, MatchedStatement
@@ -44,6 +45,8 @@ def _views(cls: str, statements: tuple[MatchedStatement, ...]) -> Iterator[tuple
     """Every reshaping view with its result."""
     counts: dict[str, int] = defaultdict(int)
     for statement in statements:
+        if isinstance(statement, MatchedBlock) and only_views(statement):
+            continue  # it leaves no code, and its caller would have to know of the 1
         if isinstance(statement, MatchedBlock):
             yield from _views(statement.call.block.cls.qualified_name, statement.statements)
         elif _reshapes(statement):

@@ -12,10 +12,10 @@ from transpiler.language.syntax import ModelDeclaration, Pattern
 from transpiler.layout.axes import Layout, fuse, ordered
 from transpiler.layout.body import Held, Line
 from transpiler.layout.lower import BlockLowering
-from transpiler.layout.names import dimension_letters
 from transpiler.layout.program import LaidOut
 from transpiler.layout.results import argument as argument_of
 from transpiler.layout.units import with_marked_units
+from transpiler.letters import dimension_letters
 from transpiler.lift.program import Size, Value, output_values
 from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
-from transpiler.layout.names import dimension_letters
+from transpiler.letters import dimension_letters
 from transpiler.lowered import Basic, Body
 from transpiler.outline.call_numbers import CallNumbers, which_size
 from transpiler.outline.class_calls import Signature

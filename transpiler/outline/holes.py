@@ -20,6 +20,7 @@ from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
 from transpiler.outline.trees import children, code_of, is_value, key_of, value_of, with_children
 
+EINSUM = Function("keras.ops.einsum")
 _ERASED = Literal(None)
 
 
@@ -204,7 +205,10 @@ def skeleton(code: Code) -> Code:
     if isinstance(code, Literal):
         return _ERASED
     below = children(code)
-    return with_children(code, tuple(skeleton(child) for child in below)) if below else code
+    new = [skeleton(child) for child in below]
+    if isinstance(code, Call) and code.function == EINSUM:
+        new[1] = below[1]  # the equation says what is done, not with which sizes
+    return with_children(code, tuple(new)) if below else code
 
 
 def _grouped(codes: Rows[Code]) -> list[list[int]]:
