@@ -72,6 +72,27 @@ def to_keras(entry: PlanEntry, array: Array) -> tuple[Array, ...]:
     return (result,) if len(entry.variables) == 1 else tuple(result)
 
 
+def views(entry: PlanEntry, array: Array) -> tuple[Array, ...]:
+    """What `to_keras` gives, as views of `array`: nothing is copied, but the axes of `(a b)` stay apart.
+
+    >>> entry = PlanEntry(("w",), "fc", "o (c h) -> (h c) o", (("h", 2),), (5, 6), "float32", ((6, 5),))
+    >>> views(entry, np.zeros((5, 6)))[0].shape
+    (2, 3, 5)
+
+    Written in C order, a view has the bytes of its variable.
+
+    Raises:
+        CheckpointError: as for `to_keras`.
+    """
+    plan = arrangement(entry)
+    if array.shape != entry.source_shape:
+        raise CheckpointError(f"{entry.source} has shape {_show(array.shape)}, planned is {_show(entry.source_shape)}")
+    sizes, left = dict(plan.sizes), _letters(plan.left)
+    apart = array.reshape([sizes[letter] for letter in left])
+    result = apart.transpose([left.index(letter) for letter in _letters(plan.right)])
+    return (result,) if len(entry.variables) == 1 else tuple(result)
+
+
 def to_torch(entry: PlanEntry, arrays: tuple[Array, ...]) -> Array:
     """The torch tensor that `arrays`, the values of the entry's variables, came from.
 
