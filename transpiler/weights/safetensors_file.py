@@ -14,7 +14,6 @@ import json
 import math
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.weights.arrange import Array
+from transpiler.weights.slot import Slot
 from transpiler.weights.source import Source
 from transpiler.weights.strict_json import parse
 
@@ -73,16 +73,6 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Room for one tensor in a file that is being written."""
-
-    offset: int
-    """Bytes from the file's beginning."""
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-
-
 def write_header(
     path: Path, tensors: Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]], metadata: Mapping[str, str]
 ) -> dict[str, Slot]:
@@ -114,7 +104,7 @@ def write_header(
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + end)
-    return {name: Slot(8 + len(text) + ends[name], shape, dtype) for name, (shape, dtype) in tensors.items()}
+    return {name: Slot(8 + len(text) + ends[name], dtype) for name, (_, dtype) in tensors.items()}
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
