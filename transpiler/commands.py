@@ -73,7 +73,7 @@ def pour_checkpoint(rules: Path) -> Poured:
     project = open_project(rules)
     plan = read_plan(project.paths.plan)
     checkpoint = _checkpoint(project, plan)
-    _load_keras()
+    load_keras()
 
     from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
     from transpiler.weights.pour import pour, write_artifacts  # noqa: PLC0415  (as above)
@@ -98,7 +98,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     if not project.paths.weights.is_file():
         hint = f"run kerascribe pour {rules}"
         raise CheckpointError(Diagnostic("there are no weights", where=project.paths.weights.name, hint=hint))
-    _load_keras()
+    load_keras()
 
     import torch  # noqa: PLC0415  (slow)
 
@@ -144,7 +144,7 @@ def open_assignment(rules: Path | None, name: str) -> Assignment:
     from transpiler.prove.subjects import load_torchvision  # noqa: PLC0415  (imports torch)
 
     load_torchvision()
-    _load_keras()
+    load_keras()
 
     from transpiler.prove.run import assignment  # noqa: PLC0415  (imports torch and Keras)
 
@@ -171,7 +171,7 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
     return open_checkpoint(project.paths.checkpoint, [f"{part}.{entry.source}" for entry in plan.entries]).below(part)
 
 
-def _load_keras() -> None:
+def load_keras() -> None:
     """Import Keras without TensorFlow's greetings about CPU features.
 
     They come from C++ before any setting is read, so only the file descriptor of stderr can be kept from them.

@@ -11,7 +11,7 @@ files take their places when all of them are whole.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from transpiler.atomic import writing
 from transpiler.errors import CheckpointError, Diagnostic
+from transpiler.progress import Track, silent
 from transpiler.weights import h5_layout, keras_archive, safetensors_file
 from transpiler.weights.allowances import Allowance, Tally
 from transpiler.weights.arrange import Array, views
@@ -37,8 +38,6 @@ H5, SAFETENSORS, KERAS = ".weights.h5", ".safetensors", ".keras"
 SUFFIXES = (H5, KERAS, SAFETENSORS)
 
 Targets = Mapping[PlanEntry, tuple[keras.Variable, ...]]
-Advance = Callable[[int], None]
-
 _THREADS = 2
 """One reorders while the other writes."""
 
@@ -49,7 +48,7 @@ def pour_files(
     checkpoint: Checkpoint,
     paths: Sequence[Path],
     allowances: Sequence[Allowance] = (),
-    advance: Advance = lambda _: None,
+    track: Track = silent,
 ) -> Record:
     """Write the model's weights as the checkpoint has them, to every path, or to none.
 
@@ -59,7 +58,7 @@ def pour_files(
         checkpoint: the torch tensors.
         paths: files to write, of the `SUFFIXES`.
         allowances: faults that may pass.
-        advance: told how many bytes have been dealt with, of `work(plan)`.
+        track: shows how far it is.
 
     Returns:
         The record that stands in every file.
@@ -71,25 +70,13 @@ def pour_files(
     variables = planned_variables(model, plan)
     tally = Tally(allowances)
     pairing = pair(plan, checkpoint.sources, tally, checkpoint.where, checkpoint.twins)
-    tensors = tuple(_judged(plan, variables, pairing, checkpoint, tally, advance))
+    tensors = tuple(_judged(plan, variables, pairing, checkpoint, tally, track))
     tally.raise_problems()
     record = Record(plan.model, checkpoint.where, tally.allowed, tensors)
     with contextlib.ExitStack() as stack:
         temporary = {path: stack.enter_context(writing(path)) for path in paths}
-        _write(model, variables, _Values(pairing, checkpoint), record, tuple(temporary.values()), advance)
+        _write(model, variables, _Values(pairing, checkpoint), record, tuple(temporary.values()), track)
     return record
-
-
-def work(plan: WeightPlan) -> int:
-    """Bytes that pouring deals with: every tensor is read once to judge it and once to pour it."""
-    return 2 * sum(_bytes(entry) for entry in plan.entries)
-
-
-def unwritable(path: Path) -> str:
-    """Why no weights can be poured into a file of this name; empty if they can."""
-    if path.name.endswith(SUFFIXES):
-        return ""
-    return f"{path.name}: weights are poured into {', '.join(f'*{suffix}' for suffix in SUFFIXES)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +106,10 @@ def _judged(
     pairing: Pairing,
     checkpoint: Checkpoint,
     tally: Tally,
-    advance: Advance,
+    track: Track,
 ) -> Iterator[Poured]:
     digests: dict[str, str] = {}
-    for entry in plan.entries:
+    for entry in track(plan.entries, "reading"):
         key = pairing.keys.get(entry.source)
         if key is not None:
             dtype = np.dtype(variables[entry][0].dtype)
@@ -131,7 +118,6 @@ def _judged(
             digests[key] = examined.sha256
             rounded = None if examined.poured_sha256 is None else Digest(str(dtype), examined.poured_sha256)
             yield Poured(entry.source, Digest(str(own), examined.sha256), rounded)
-        advance(_bytes(entry))
     for kept, other in pairing.ties:
         judge_tie(kept, other, _same(checkpoint, kept, other, digests[kept]), tally, checkpoint.where)
 
@@ -158,20 +144,13 @@ def _read(checkpoint: Checkpoint, key: str) -> Array:
         raise CheckpointError(Diagnostic(f"{key!r} cannot be read: {error}", where=checkpoint.where)) from error
 
 
-def _bytes(entry: PlanEntry) -> int:
-    size = np.dtype(entry.dtype).itemsize
-    for length in entry.source_shape:
-        size *= length
-    return size
-
-
 def _write(
     model: keras.Model,
     variables: Targets,
     values: _Values,
     record: Record,
     paths: Sequence[Path],
-    advance: Advance,
+    track: Track,
 ) -> None:
     text = record_text(record)
     archives = [path for path in paths if path.name.endswith(KERAS)]
@@ -180,7 +159,7 @@ def _write(
         weights = [archives[0].with_name(keras_archive.WEIGHTS)]
     layouts = [(path, h5_layout.lay_out(model, path)) for path in weights]
     layouts += [(path, _header(path, variables, text)) for path in paths if path.name.endswith(SAFETENSORS)]
-    _fill_all(layouts, model, variables, values, advance)
+    _fill_all(layouts, model, variables, values, track)
     for path in weights:
         h5_layout.write_record(path, text)
     for path in archives:
@@ -201,7 +180,7 @@ def _fill_all(
     model: keras.Model,
     variables: Targets,
     values: _Values,
-    advance: Advance,
+    track: Track,
 ) -> None:
     with contextlib.ExitStack() as stack:
         workers = stack.enter_context(ThreadPoolExecutor(_THREADS))
@@ -212,11 +191,10 @@ def _fill_all(
                 if id(variable) in slots:
                     fill(file, slots[id(variable)], value, workers)
 
-        for entry, filled in variables.items():
+        for entry, filled in track(tuple(variables.items()), "pouring"):
             for variable, value in zip(filled, values.of(entry, filled), strict=True):
                 put(variable, value)
-            advance(_bytes(entry))
-        planned = {id(variable) for filled in variables.values() for variable in filled}
+            planned = {id(variable) for filled in variables.values() for variable in filled}
         for variable in model.variables:  # the states of random generators, which no plan speaks of
             if id(variable) not in planned:
                 put(variable, initial(variable))
