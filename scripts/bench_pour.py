@@ -26,7 +26,7 @@ import numpy as np
 
 from scripts.tables import markdown
 from transpiler.weights.plan_file import read_plan
-from transpiler.weights.safetensors_file import write_header
+from transpiler.weights.safetensors_file import header
 
 TIME_LIMIT = 2.0
 """A pour may take this many times as long as copying the checkpoint."""
@@ -57,10 +57,9 @@ def make(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", run, str(rules)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     plan = read_plan(folder / "tf.weights.json")
     tensors = {entry.source: (entry.source_shape, np.dtype(np.float32)) for entry in plan.entries}
-    write_header(folder / "big.safetensors", tensors, {})
     random = np.random.default_rng(0)
-    with (folder / "big.safetensors").open("r+b") as file:
-        file.seek(-sum(4 * math.prod(shape) for shape, _ in tensors.values()), os.SEEK_END)
+    with (folder / "big.safetensors").open("wb") as file:
+        file.write(header(tensors, {}))
         left = sum(math.prod(shape) for shape, _ in tensors.values())
         while left:
             values = random.standard_normal(min(left, _PIECE), np.float32)
@@ -149,8 +148,8 @@ def main() -> None:
         size = (folder / "big.safetensors").stat().st_size
         largest = max(4 * math.prod(entry.source_shape) for entry in read_plan(folder / "tf.weights.json").entries)
         print(f"A checkpoint of {size / 1e9:.2f} GB, largest tensor {largest / 1e6:.0f} MB\n")
-        header = ["into", "copy, s", "pour, s", f"ratio (limit {TIME_LIMIT})", "peak, MB", "limit, MB", "within"]
-        print(markdown(header, [row(folder, into, options.rounds, largest) for into in FORMATS]))
+        titles = ["into", "copy, s", "pour, s", f"ratio (limit {TIME_LIMIT})", "peak, MB", "limit, MB", "within"]
+        print(markdown(titles, [row(folder, into, options.rounds, largest) for into in FORMATS]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from transpiler.weights.arrange import Array
 
 Block: TypeAlias = tuple[slice, ...]
 
-_TILE = 1 << 16
+_TILE = 1 << 15
 """Values in a block that is copied at once: the lines that it reads and those that it writes fit into the cache."""
 
 

@@ -15,7 +15,7 @@ import math
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -55,11 +55,11 @@ def read_sources(path: Path) -> dict[str, Source]:
     try:
         with safe_open(path, framework="numpy"):
             pass
-        header, start = _header(path)
+        fields, start = _header(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(Diagnostic(f"not a readable safetensors file: {error}", where=path.name)) from error
-    header.pop("__metadata__", None)
-    return {key: _source(path, key, fields, start) for key, fields in header.items()}
+    fields.pop("__metadata__", None)
+    return {key: _source(path, key, each, start) for key, each in fields.items()}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -73,17 +73,23 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def write_header(
-    path: Path, tensors: Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]], metadata: Mapping[str, str]
-) -> dict[str, Slot]:
-    """Begin a safetensors file: the header, and room for every tensor, in the order given.
+Shape: TypeAlias = tuple[int, ...]
+Tensors: TypeAlias = Mapping[str, tuple[Shape, np.dtype[np.generic]]]
 
-    >>> write_header(path, {"kernel": ((3, 4), np.dtype("float32"))}, {})["kernel"].offset  # doctest: +SKIP
-    72
+
+def header(tensors: Tensors, metadata: Mapping[str, str], length: int = 0) -> bytes:
+    """What a file of these tensors begins with.
+
+    >>> header({"kernel": ((3, 4), np.dtype("float32"))}, {})[8:]
+    b'{"kernel":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]}}  '
+
+    Args:
+        tensors: in the order in which they follow.
+        metadata: texts to keep beside them.
+        length: bytes that it shall have at least.
 
     Raises:
         CheckpointError: the format has no such type of numbers.
-        OSError: the file cannot be written.
     """
     problems = [
         Diagnostic(f"{name!r} is {dtype}, which safetensors cannot hold")
@@ -93,26 +99,37 @@ def write_header(
     if problems:
         raise CheckpointError(problems)
     fields: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    ends: dict[str, int] = {}
     end = 0
     for name, (shape, dtype) in tensors.items():
         begin, end = end, end + math.prod(shape) * dtype.itemsize
-        ends[name] = begin
         fields[name] = {"dtype": _NAMES[dtype], "shape": shape, "data_offsets": (begin, end)}
-    text = json.dumps(fields, separators=(",", ":")).encode()
+    text = json.dumps(fields, separators=(",", ":")).encode().ljust(length - 8)
     text += b" " * (-len(text) % 8)  # as the library does: tensors begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text
+
+
+def lay_out(path: Path, tensors: Tensors, start: int) -> dict[str, Slot]:
+    """Make a file with room for a header of `start` bytes and for every tensor, in the order given.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    slots: dict[str, Slot] = {}
+    end = start
+    for name, (shape, dtype) in tensors.items():
+        slots[name] = Slot(end, dtype)
+        end += math.prod(shape) * dtype.itemsize
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + end)
-    return {name: Slot(8 + len(text) + ends[name], dtype) for name, (_, dtype) in tensors.items()}
+        file.truncate(end)
+    return slots
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = parse(file.read(length))
-    assert isinstance(header, dict)  # the library has looked
-    return header, 8 + length
+        fields = parse(file.read(length))
+    assert isinstance(fields, dict)  # the library has looked
+    return fields, 8 + length
 
 
 def _source(path: Path, key: str, fields: Mapping[str, Any], start: int) -> Source:
