@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,19 +42,17 @@ def examine(array: Array, dtype: np.dtype[np.generic]) -> Examined:
     """
     nonfinite = rounded = 0
     exact = True
-    with ThreadPoolExecutor(1) as beside:  # hashing and looking take about as long, and neither holds the other up
-        digest = beside.submit(sha256_of, array)
-        for piece in _pieces(array):
-            finite = _finite(piece)
-            nonfinite += int(piece.size - np.count_nonzero(finite))
-            if array.dtype == dtype:
-                continue
-            kept, same = _kept(piece, dtype)
-            rounded += int(np.count_nonzero(finite & ~kept))
-            exact = exact and same
-        sha256 = digest.result()
+    # Pieces only where something has to be copied: they cost time, above all while another thread writes.
+    for piece in () if array.dtype == dtype and _all_finite(array) else _pieces(array):
+        finite = _finite(piece)
+        nonfinite += int(piece.size - np.count_nonzero(finite))
+        if array.dtype == dtype:
+            continue
+        kept, same = _kept(piece, dtype)
+        rounded += int(np.count_nonzero(finite & ~kept))
+        exact = exact and same
     return Examined(
-        sha256,
+        sha256_of(array),
         None if exact else sha256_of(array, dtype),
         0 if nonfinite and _is_mask(array) else nonfinite,
         rounded,
@@ -73,7 +70,8 @@ def sha256_of(array: Array, dtype: np.dtype[np.generic] | None = None) -> str:
         dtype: the type to turn them into first; their own by default.
     """
     digest = hashlib.sha256()
-    for piece in _pieces(array):
+    whole = dtype is None and array.flags.c_contiguous and array.dtype == array.dtype.newbyteorder("<")
+    for piece in (array,) if whole else _pieces(array):
         digest.update(_little(piece if dtype is None else _cast(piece, dtype)))
     return digest.hexdigest()
 
@@ -104,12 +102,16 @@ def _wide(piece: Array) -> Array:
     return piece.astype(np.float32) if piece.dtype.kind == "V" or piece.dtype == np.float16 else piece
 
 
+def _all_finite(array: Array) -> bool:
+    """Whether the extremes show that all values are finite, without an array of booleans; for fast types alone."""
+    if array.dtype.kind in "iub" or not array.size:
+        return True
+    return array.dtype in (np.float32, np.float64) and bool(np.isfinite(array.max()) and np.isfinite(array.min()))
+
+
 def _finite(piece: Array) -> Array:
     wide = _wide(piece)
-    if wide.dtype.kind not in "fc":
-        return np.broadcast_to(np.True_, piece.shape)
-    # The extremes tell it without an array of booleans, and a sound tensor has to be looked at no closer.
-    if wide.dtype.kind == "f" and wide.size and np.isfinite(wide.max()) and np.isfinite(wide.min()):
+    if _all_finite(wide):
         return np.broadcast_to(np.True_, piece.shape)
     return np.isfinite(wide)
 

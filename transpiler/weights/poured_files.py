@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,9 +22,6 @@ SUFFIXES = (H5, KERAS, SAFETENSORS)
 Variables: TypeAlias = Mapping[PlanEntry, tuple[keras.Variable, ...]]
 Use: TypeAlias = Callable[[PlanEntry, Array | None], None]
 """Takes an entry of the plan with its tensor; None for one that is allowed to be missing."""
-
-_THREADS = 2
-"""One reorders while the other writes."""
 
 
 class PouredFiles:
@@ -66,13 +62,12 @@ class PouredFiles:
     def filling(self) -> Iterator[Use]:
         """Takes entries with their tensors; what no entry speaks of is filled when the block ends."""
         with contextlib.ExitStack() as stack:
-            workers = stack.enter_context(ThreadPoolExecutor(_THREADS))
             files = [(stack.enter_context(path.open("r+b")).fileno(), slots) for path, slots in self._slots.items()]
 
             def put(variable: keras.Variable, value: Array) -> None:
                 for file, slots in files:
                     if id(variable) in slots:
-                        fill(file, slots[id(variable)], value, workers)
+                        fill(file, slots[id(variable)], value)
 
             def use(entry: PlanEntry, array: Array | None) -> None:
                 filled = self._variables[entry]
