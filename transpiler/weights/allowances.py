@@ -77,6 +77,10 @@ class Allowed:
     allowance: Allowance
     keys: tuple[str, ...]
 
+    def __str__(self) -> str:
+        passed = ", ".join(map(repr, self.keys)) or "nothing, it was not needed"
+        return f"--allow {self.allowance} has let pass: {passed}"
+
 
 class Tally:
     """Sorts what is found into what may pass and what may not."""

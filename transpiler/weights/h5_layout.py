@@ -10,7 +10,9 @@ out is copied with each stand-in replaced by an empty dataset of the variable's 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -20,10 +22,8 @@ import numpy as np
 
 from transpiler.errors import InternalError
 from transpiler.weights.blank import Numbering
+from transpiler.weights.record import RECORD
 from transpiler.weights.slot import Slot
-
-RECORD = "kerascribe"
-"""Name of the dataset that holds the record; Keras asks for groups by name and never sees it."""
 
 
 def lay_out(model: keras.Model, path: Path) -> dict[int, Slot]:
@@ -36,16 +36,22 @@ def lay_out(model: keras.Model, path: Path) -> dict[int, Slot]:
     Raises:
         OSError: the file cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="kerascribe-") as folder, Numbering() as numbering:
-        numbers = Path(folder) / "numbers.weights.h5"
-        model.save_weights(numbers)
-        with h5py.File(numbers, "r") as pattern, h5py.File(path, "w") as target:
-            names = _copy_groups(pattern, target, "/")
-            found = {name: numbering.variables[_number(pattern[name])] for name in names}
-            for name, variable in found.items():
-                _make_room(target, name, tuple(variable.shape), pattern[name])
+    with _pattern(model) as (pattern, found), h5py.File(path, "w") as target:
+        _copy_groups(pattern, target)
+        for name, variable in found.items():
+            _make_room(target, name, tuple(variable.shape), pattern[name])
     with h5py.File(path, "r") as written:
         return {id(variable): _slot(written[name], variable) for name, variable in found.items()}
+
+
+def dataset_names(model: keras.Model) -> dict[int, str]:
+    """Under which name Keras saves each variable, by the variable's id.
+
+    >>> dataset_names(model)[id(model.weights[0])]  # doctest: +SKIP
+    '/layers/slim_neck/stem/conv/vars/0'
+    """
+    with _pattern(model) as (_, found):
+        return {id(variable): name for name, variable in found.items()}
 
 
 def write_record(path: Path, text: str) -> None:
@@ -58,14 +64,28 @@ def write_record(path: Path, text: str) -> None:
         file.create_dataset(RECORD, data=np.frombuffer(text.encode(), np.uint8))
 
 
-def _copy_groups(pattern: h5py.Group, target: h5py.Group, path: str) -> list[str]:
-    """The groups below `path`; gives the names of the datasets in them."""
-    target.require_group(path).attrs.update(pattern[path].attrs)
-    names: list[str] = []
-    for name, item in pattern[path].items():
-        below = f"{path.rstrip('/')}/{name}"
-        names += _copy_groups(pattern, target, below) if isinstance(item, h5py.Group) else [below]
-    return names
+@contextlib.contextmanager
+def _pattern(model: keras.Model) -> Iterator[tuple[h5py.File, dict[str, keras.Variable]]]:
+    """What Keras saves of a model whose variables hold their numbers, and which variable each dataset is."""
+    with tempfile.TemporaryDirectory(prefix="kerascribe-") as folder, Numbering() as numbering:
+        path = Path(folder) / "numbers.weights.h5"
+        model.save_weights(path)
+        with h5py.File(path, "r") as file:
+            datasets = [item for item in _items(file) if isinstance(item, h5py.Dataset)]
+            yield file, {item.name: numbering.variables[_number(item)] for item in datasets}
+
+
+def _items(group: h5py.Group) -> Iterator[h5py.Group | h5py.Dataset]:
+    for item in group.values():
+        yield item
+        if isinstance(item, h5py.Group):
+            yield from _items(item)
+
+
+def _copy_groups(pattern: h5py.File, target: h5py.File) -> None:
+    for item in _items(pattern):
+        if isinstance(item, h5py.Group):
+            target.require_group(item.name).attrs.update(item.attrs)
 
 
 def _make_room(target: h5py.File, name: str, shape: tuple[int, ...], like: h5py.Dataset) -> None:

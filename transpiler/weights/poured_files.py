@@ -13,6 +13,7 @@ import numpy as np
 from transpiler.weights import h5_layout, keras_archive, safetensors_file
 from transpiler.weights.arrange import Array, views
 from transpiler.weights.plan import PlanEntry
+from transpiler.weights.record import RECORD
 from transpiler.weights.slot import Slot, fill
 
 H5, KERAS, SAFETENSORS = ".weights.h5", ".keras", ".safetensors"
@@ -54,7 +55,7 @@ class PouredFiles:
             for name, variable in zip(entry.variables, filled, strict=True)
         }
         self._flat = [path for path in paths if path.name.endswith(SAFETENSORS)]
-        self._start = len(safetensors_file.header(self._tensors, {h5_layout.RECORD: longest})) if self._flat else 0
+        self._start = len(safetensors_file.header(self._tensors, {RECORD: longest})) if self._flat else 0
         self._slots = {path: h5_layout.lay_out(model, path) for path in self._weights}
         self._slots |= {path: self._lay_out_flat(path) for path in self._flat}
 
@@ -90,7 +91,7 @@ class PouredFiles:
         for path in self._weights:
             h5_layout.write_record(path, record)
         for path in self._flat:
-            header = safetensors_file.header(self._tensors, {h5_layout.RECORD: record}, self._start)
+            header = safetensors_file.header(self._tensors, {RECORD: record}, self._start)
             with path.open("r+b") as file:
                 file.write(header)
         for path in self._archives:

@@ -1,6 +1,6 @@
 """The record that a poured file carries: which tensors went in, by their digests, and what was let pass.
 
-It stands in the file itself (see `poured_file.py`): JSON with one tensor a line.
+It stands in the file itself under the name `kerascribe`: JSON with one tensor a line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from transpiler.weights.allowances import Allowed, parse_allowances
 from transpiler.weights.strict_json import Json, parse
 
 SCHEMA = 1
+RECORD = "kerascribe"
+"""Its name in a file, whatever the format; Keras asks for what it knows and never sees it."""
 
 
 @dataclass(frozen=True, slots=True)
