@@ -65,8 +65,10 @@ def build_model():
 """
 
 
-def line(variables, source, pattern, source_shape, shapes, sizes=(), dtype="float32", constant=None):
-    return PlanEntry(variables, source, pattern, sizes, source_shape, dtype, shapes, constant)
+def line(variables, source, pattern, source_shape, shapes, sizes=(), **kept):
+    return PlanEntry(
+        variables, source, pattern, sizes, source_shape, kept.get("dtype", "float32"), shapes, kept.get("constant")
+    )
 
 
 def block(number):

@@ -25,6 +25,9 @@ from transpiler.weights.plan import PlanEntry
 Array: TypeAlias = NDArray[Any]
 _Side: TypeAlias = tuple[tuple[str, ...], ...]
 
+MOST_AXES = 32
+"""Of an array, and of a pattern with all groups apart: numpy has room for 64, HDF5 for 32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
@@ -123,6 +126,8 @@ def arrangement(entry: PlanEntry) -> Arrangement:
     left, right = _parse(entry.pattern, len(entry.source_shape))
     if sorted(_letters(left)) != sorted(_letters(right)) or len(set(_letters(left))) != len(_letters(left)):
         raise CheckpointError(f"pattern {entry.pattern!r} is no bijection: both sides need the same letters, once each")
+    if len(_letters(left)) > MOST_AXES:
+        raise CheckpointError(f"pattern {entry.pattern!r} has more than {MOST_AXES} letters")
     sizes = _bind(entry, left)
     plan = Arrangement(left, right, tuple(sizes.items()))
     expected = entry.shapes if len(entry.variables) == 1 else ((len(entry.variables), *entry.shapes[0]),)

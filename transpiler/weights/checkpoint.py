@@ -44,9 +44,9 @@ class Checkpoint(Mapping[str, Array]):
     def __getitem__(self, key: str) -> Array:
         try:
             array = self.sources[key].read()
-        except (TypeError, AttributeError, RuntimeError, OSError) as error:
+            return array.astype(np.float32 if array.dtype == ml_dtypes.bfloat16 else array.dtype)
+        except (TypeError, RuntimeError, OSError, MemoryError) as error:
             raise CheckpointError(Diagnostic(f"{key!r} cannot be read: {error}", where=self.where)) from error
-        return array.astype(np.float32 if array.dtype == ml_dtypes.bfloat16 else array.dtype)
 
     def __contains__(self, key: object) -> bool:
         return key in self.sources

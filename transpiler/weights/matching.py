@@ -108,7 +108,7 @@ def pair(
         hint = f"the model has {near[0]!r}" if near else ""
         tally.add(Fault.EXTRA, key, Diagnostic(f"left over: {key!r}", where=where, hint=hint))
     for one, other in twins:
-        if {one, other} <= wanted.keys():
+        if {one, other} <= wanted.keys() and aliases.get(one, one) != aliases.get(other, other):
             message = f"{other!r} is the same tensor as {one!r}, the model has two"
             tally.add(Fault.TIED, other, Diagnostic(message, where=where))
     return Pairing(keys, tuple(_ties(aliases, tensors, keys)))
@@ -161,7 +161,8 @@ def _fits(key: str, tensor: Described, entry: PlanEntry, tally: Tally, where: st
 
 def _key_of(source: str, aliases: Mapping[str, str], tensors: Mapping[str, Described]) -> str | None:
     # Of tied tensors, safetensors keeps one, and not always the one that the model names first.
-    names = [source, *(key for key, target in aliases.items() if target == source)]
+    owner = aliases.get(source, source)
+    names = [source, owner, *(key for key, target in aliases.items() if target == owner)]
     return next((name for name in names if name in tensors), None)
 
 

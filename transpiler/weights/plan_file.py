@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from transpiler.atomic import write_text
 from transpiler.errors import CheckpointError, Diagnostic
-from transpiler.weights.arrange import arrangement
+from transpiler.weights.arrange import MOST_AXES, arrangement
 from transpiler.weights.plan import SCHEMA, Dropped, PlanEntry, Tied, WeightPlan
 from transpiler.weights.strict_json import Json, parse
 
@@ -32,6 +33,9 @@ _DTYPES = frozenset(
         *("int64", "int32", "int16", "int8", "uint8", "bool"),
     )
 )
+_POSITION = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+_LARGEST = 1 << 48
+"""Of any size; larger ones overflow in numpy."""
 _HINT = "don't edit it; write it anew with `kerascribe generate`"
 
 
@@ -128,6 +132,11 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
     problems.extend(Diagnostic(f"variable {name!r} stands in two entries", where, hint=_HINT) for name in repeated)
     if problems:
         raise CheckpointError(problems)
+    sources = {entry.source for entry in entries}
+    loose = [tie for tie in tied if tie.source not in sources]
+    if loose:
+        message = "{0.key!r} is tied to {0.source!r}, which has no entry"
+        raise CheckpointError(Diagnostic(message.format(tie), where, hint=_HINT) for tie in loose)
     return WeightPlan(str(document["model"]), entries, dropped, tied)
 
 
@@ -203,7 +212,7 @@ def _entry(item: dict[str, Json]) -> PlanEntry:
     if texts["dtype"] not in _DTYPES:
         raise CheckpointError(f"unknown dtype {texts['dtype']!r}")
     entry = PlanEntry(
-        variables=tuple(_text(name, "variables") for name in _list(item.get("variables"), "variables")),
+        variables=tuple(_path(name) for name in _list(item.get("variables"), "variables")),
         source=texts["source"],
         pattern=texts["pattern"],
         sizes=_sizes(item.get("sizes", {})),
@@ -236,6 +245,16 @@ def _text(value: Json, name: str) -> str:
     return value
 
 
+def _path(value: Json) -> str:
+    path = _text(value, "variables")
+    # Steps are looked up as attributes of layers: nothing of Python's own is among them.
+    if not all(
+        (step.isidentifier() and not step.startswith("__")) or _POSITION.match(step) for step in path.split(".")
+    ):
+        raise CheckpointError(f"{path!r} is no path of attributes and positions")
+    return path
+
+
 def _object(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise CheckpointError("must be an object")
@@ -249,7 +268,10 @@ def _list(value: Json, name: str) -> list[Json]:
 
 
 def _shape(value: Json, name: str) -> tuple[int, ...]:
-    return tuple(_size(size, name) for size in _list(value, name))
+    sizes = tuple(_size(size, name) for size in _list(value, name))
+    if len(sizes) > MOST_AXES:
+        raise CheckpointError(f"{name!r} has {len(sizes)} axes, {MOST_AXES} are the most")
+    return sizes
 
 
 def _sizes(value: Json) -> tuple[tuple[str, int], ...]:
@@ -257,7 +279,7 @@ def _sizes(value: Json) -> tuple[tuple[str, int], ...]:
 
 
 def _size(value: Json, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
         raise CheckpointError(f"{name!r} must hold sizes, not {value!r}")
     return value
 

@@ -54,7 +54,7 @@ def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
         for entry in plan.entries
         if entry.constant is None
     }
-    return state | {tied.key: state[tied.source] for tied in plan.tied}
+    return {tied.key: state[tied.source] for tied in plan.tied} | state
 
 
 def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) -> None:
