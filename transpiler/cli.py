@@ -208,5 +208,6 @@ def _say(*lines: str) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
+    # Names from files may hold halves of characters, which no terminal takes.
+    typer.echo(message.encode(errors="backslashreplace").decode(), err=True)
     sys.exit(code)
