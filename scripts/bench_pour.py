@@ -1,6 +1,6 @@
 """Pouring 2 GiB, against copying the file: `python -m scripts.bench_pour` in the repository's root.
 
-Everything is made below a temporary folder, 6 GB at most, and taken away again. Time is a ratio within one run, in
+Everything is made below a temporary folder, 9 GB at most, and taken away again. Time is a ratio within one run, in
 turns. Memory is the peak of the resident set (VmHWM), counted from what the process holds once everything is imported;
 pages of the checkpoint that are mapped count in it.
 """
@@ -32,7 +32,12 @@ TIME_LIMIT = 2.0
 """A pour may take this many times as long as copying the checkpoint."""
 MEMORY_FACTOR, MEMORY_EXTRA = 1.3, 300e6
 """Its memory may peak at MEMORY_FACTOR times the largest tensor, and MEMORY_EXTRA bytes more."""
-FORMATS = ("tf.weights.h5", "tf.safetensors")
+WAYS = (
+    ("big.safetensors", "tf.weights.h5"),
+    ("big.safetensors", "tf.safetensors"),
+    ("big.pt", "tf.weights.h5"),
+)
+"""From which checkpoint into which file."""
 
 RULES = """\
 use torch.nn
@@ -67,7 +72,15 @@ def make(folder: Path) -> None:
             left -= values.size
 
 
-def measure(folder: Path, name: str, rounds: int) -> None:
+def save_pickle(folder: Path) -> None:
+    """In a process of its own: the same tensors as torch saves them."""
+    import torch  # noqa: PLC0415  (only the child imports torch)
+    from safetensors.torch import load_file  # noqa: PLC0415  (as above)
+
+    torch.save(load_file(folder / "big.safetensors"), folder / "big.pt")
+
+
+def measure(folder: Path, checkpoint: str, name: str, rounds: int) -> None:
     """In a process of its own: pour and copy in turns; prints seconds and bytes as JSON."""
     from transpiler.commands import load_keras  # noqa: PLC0415  (only the child imports Keras)
 
@@ -78,7 +91,9 @@ def measure(folder: Path, name: str, rounds: int) -> None:
     from transpiler.weights.checkpoint import open_checkpoint  # noqa: PLC0415  (as above)
     from transpiler.weights.pour_files import pour_files  # noqa: PLC0415  (as above)
 
-    source = folder / "big.safetensors"
+    source = folder / checkpoint
+    if source.suffix == ".pt":
+        import torch  # noqa: PLC0415  (part of what counts as imported)
 
     def pour() -> None:
         with blank_models():
@@ -112,16 +127,21 @@ def memory(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def row(folder: Path, name: str, rounds: int, largest: int) -> Sequence[str]:
+def child(*arguments: str) -> str:
+    """What this script prints, run with other arguments."""
+    command = [sys.executable, "-m", "scripts.bench_pour", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+
+
+def row(folder: Path, way: tuple[str, str], rounds: int, largest: int) -> Sequence[str]:
     """One line of the table."""
-    command = [sys.executable, "-m", "scripts.bench_pour", "--folder", str(folder), "--name", name]
-    done = subprocess.run([*command, "--rounds", str(rounds)], check=True, capture_output=True, text=True)  # noqa: S603
-    found = json.loads(done.stdout.splitlines()[-1])
+    printed = child("--folder", str(folder), "--way", *way, "--rounds", str(rounds))
+    found = json.loads(printed.splitlines()[-1])
     pour, copy = statistics.median(found["pour"]), statistics.median(found["copy"])
     limit = MEMORY_FACTOR * largest + MEMORY_EXTRA
-    good = pour <= TIME_LIMIT * copy and found["peak"] <= limit and not found["torch"]
+    good = pour <= TIME_LIMIT * copy and found["peak"] <= limit and found["torch"] == (way[0] == "big.pt")
     return [
-        name,
+        *way,
         f"{copy:.1f}",
         f"{pour:.1f}",
         f"{pour / copy:.2f}",
@@ -137,19 +157,32 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="pours and copies (3)")
     parser.add_argument("--below", type=Path, default=None, help="where the temporary folder is made")
     parser.add_argument("--folder", type=Path, default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--name", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--way", nargs=2, default=(), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.folder and options.way:
+        measure(options.folder, *options.way, options.rounds)
+        return
     if options.folder:
-        measure(options.folder, options.name, options.rounds)
+        save_pickle(options.folder)
         return
     with tempfile.TemporaryDirectory(prefix="kerascribe-", dir=options.below) as name:
         folder = Path(name)
         make(folder)
+        child("--folder", name)
         size = (folder / "big.safetensors").stat().st_size
         largest = max(4 * math.prod(entry.source_shape) for entry in read_plan(folder / "tf.weights.json").entries)
         print(f"A checkpoint of {size / 1e9:.2f} GB, largest tensor {largest / 1e6:.0f} MB\n")
-        titles = ["into", "copy, s", "pour, s", f"ratio (limit {TIME_LIMIT})", "peak, MB", "limit, MB", "within"]
-        print(markdown(titles, [row(folder, into, options.rounds, largest) for into in FORMATS]))
+        titles = [
+            "from",
+            "into",
+            "copy, s",
+            "pour, s",
+            f"ratio (limit {TIME_LIMIT})",
+            "peak, MB",
+            "limit, MB",
+            "within",
+        ]
+        print(markdown(titles, [row(folder, way, options.rounds, largest) for way in WAYS]))
 
 
 if __name__ == "__main__":

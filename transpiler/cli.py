@@ -208,6 +208,5 @@ def _say(*lines: str) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    # Names from files may hold halves of characters, which no terminal takes.
-    typer.echo(message.encode(errors="backslashreplace").decode(), err=True)
+    typer.echo(message, err=True)
     sys.exit(code)

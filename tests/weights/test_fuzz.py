@@ -145,7 +145,8 @@ def test_an_index_is_read_or_refused(folder, text):
     path.write_bytes(text)
     with nothing_written(folder):
         tensors = read_all(path)
-    assert tensors is None or set(tensors) == {"fc.weight", "fc.bias", "n"}
+    # A shard is taken as a whole or not at all.
+    assert tensors is None or set(tensors) in ({"fc.weight", "fc.bias", "n"}, {"fc.weight", "fc.bias"}, {"n"})
 
 
 @fuzzing

@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import re
+import sys
 import warnings
+import weakref
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +60,15 @@ def read_pickle(path: Path) -> Pickled:
     import torch  # noqa: PLC0415  (slow, and not needed for safetensors)
 
     try:
+        mapped = _is_plain_zip(path)  # only the zip format, torch's own since 1.6, can be mapped into memory
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch muses about pickle protocols before it refuses
-            # Only the zip format, torch's own since 1.6, can be mapped into memory.
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_plain_zip(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged or hostile pickle fails in any way it likes
         raise CheckpointError(Diagnostic(_refusal(error), where=path.name, hint=_STATE_DICT_HINT)) from error
     tensors, notes = _find_state_dict(content, path.name)
-    return Pickled({key: _source(key, each, path.name) for key, each in tensors.items()}, notes, _twins(tensors))
+    sources = {key: _source(key, each, path.name, mapped) for key, each in tensors.items()}
+    return Pickled(sources, notes, _twins(tensors))
 
 
 def _is_plain_zip(path: Path) -> bool:
@@ -114,7 +119,7 @@ def _short(key: object) -> str:
     return repr(key) if isinstance(key, str | int | float) else f"a {type(key).__name__}"
 
 
-def _source(key: str, tensor: torch.Tensor, where: str) -> Source:
+def _source(key: str, tensor: torch.Tensor, where: str, mapped: bool) -> Source:  # noqa: FBT001  (as torch.load says)
     import torch  # noqa: PLC0415  (see read_pickle)
 
     name = str(tensor.dtype).removeprefix("torch.")
@@ -126,9 +131,10 @@ def _source(key: str, tensor: torch.Tensor, where: str) -> Source:
         if dtype is None:
             raise CheckpointError(Diagnostic(f"{key!r} cannot be read: it is of type {type_name}", where=where))
         dense = tensor.detach().resolve_conj().resolve_neg()
-        if dtype != ml_dtypes.bfloat16:
-            return _numpy(dense)
-        return _numpy(dense.view(torch.int16)).view(dtype)
+        array = _numpy(dense.view(torch.int16)).view(dtype) if dtype == ml_dtypes.bfloat16 else _numpy(dense)
+        if mapped:
+            weakref.finalize(array, _give_back, tensor).atexit = False
+        return array
 
     return Source(tuple(tensor.shape), type_name, dtype, read)
 
@@ -136,6 +142,18 @@ def _source(key: str, tensor: torch.Tensor, where: str) -> Source:
 def _numpy(tensor: torch.Tensor) -> Array:
     array: Array = tensor.numpy()
     return array
+
+
+def _give_back(tensor: torch.Tensor) -> None:
+    """Let the pages of a mapped tensor leave memory; whoever reads it again gets them from the file.
+
+    torch maps the file as a whole and for as long as any tensor lives.
+    """
+    size = mmap.PAGESIZE
+    start = -(-tensor.data_ptr() // size) * size
+    stop = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // size * size
+    if sys.platform == "linux" and tensor.is_contiguous() and stop > start:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), mmap.MADV_DONTNEED)
 
 
 def _twins(tensors: dict[str, torch.Tensor]) -> tuple[tuple[str, str], ...]:
