@@ -18,7 +18,7 @@ from transpiler.weights.arrange import Array
 
 Block: TypeAlias = tuple[slice, ...]
 
-_TILE = 1 << 15
+_TILE = 1 << 16
 """Values in a block that is copied at once: the lines that it reads and those that it writes fit into the cache."""
 
 
@@ -60,7 +60,8 @@ def copy(target: Array, source: Array) -> None:
         np.copyto(target, source, casting="unsafe")
         return
     for tile in _halved(tuple(slice(0, size) for size in target.shape), _TILE, keep_rows=False):
-        np.copyto(target[tile], source[tile], casting="unsafe")
+        # Rows that lie a multiple of a page apart push each other out of the cache; gathered first, they don't.
+        np.copyto(target[tile], source[tile].copy(order="K"), casting="unsafe")
 
 
 def write_block(file: int, offset: int, shape: tuple[int, ...], block: Block, values: Array) -> None:

@@ -33,8 +33,9 @@ def fill(file: int, slot: Slot, values: Array) -> None:
     Raises:
         OSError: the disk is full, or the like.
     """
+    room: Array = np.empty(min(values.size, _BLOCK), slot.dtype)
     for block in blocks(values.shape, _BLOCK):
         source = values[block]
-        buffer: Array = np.empty(source.shape, slot.dtype)
+        buffer = room[: source.size].reshape(source.shape)
         copy(buffer, source)
         write_block(file, slot.offset, values.shape, block, buffer)
