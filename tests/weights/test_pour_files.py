@@ -15,9 +15,10 @@ from safetensors.numpy import save_file
 
 from transpiler.build import build_from_source
 from transpiler.errors import CheckpointError
-from transpiler.weights.allowances import parse_allowances
+from transpiler.weights.allowances import Tally, parse_allowances
 from transpiler.weights.blank import blank_models
 from transpiler.weights.checkpoint import open_checkpoint
+from transpiler.weights.matching import match_checkpoint, pair
 from transpiler.weights.plan import PlanEntry, Tied, WeightPlan
 from transpiler.weights.pour import pour
 from transpiler.weights.pour_files import pour_files
@@ -264,3 +265,33 @@ def test_what_is_allowed_passes_and_is_recorded(blank, tmp_path):
 def test_an_allowance_has_a_kind_and_a_pattern(text):
     with pytest.raises(CheckpointError, match="is not KIND:PATTERN"):
         parse_allowances(["extra:*", text])
+
+
+@pytest.mark.parametrize(("tied", "allow"), [(True, ()), (False, ("tied:copy",))])
+def test_a_pt_file_with_one_tensor_under_two_names_fits_a_model_that_ties_them(tmp_path, tied, allow):
+    import torch
+
+    shared = torch.rand(3, 4)
+    torch.save({"fc": shared, "copy": shared}, tmp_path / "net.pt")
+    checkpoint = open_checkpoint(tmp_path / "net.pt")
+    assert checkpoint.twins == (("fc", "copy"),)
+    entries = tuple(line((f"{name}.kernel",), name, "o i -> i o", (3, 4), ((4, 3),)) for name in ("fc", "copy"))
+    plan = WeightPlan("Net", entries, (), (Tied("copy", "fc"),) if tied else ())
+    tally = Tally()
+    pair(plan, checkpoint.sources, tally, "net.pt", checkpoint.twins)
+    expected = [] if tied else ["net.pt: 'copy' is the same tensor as 'fc', the model has two"]
+    assert list(map(str, tally.problems)) == expected
+    tally = Tally(parse_allowances(allow))
+    pair(plan, checkpoint.sources, tally, "net.pt", checkpoint.twins)
+    assert tally.problems == []
+
+
+def test_of_a_tensor_that_two_layers_share_the_file_may_have_either_name():
+    entries = tuple(line((f"{name}.kernel",), name, "o i -> i o", (3, 4), ((4, 3),)) for name in ("a", "b"))
+    plan = WeightPlan("Net", entries, (), (Tied("a", "b"),))
+    weight = np.ones((3, 4), np.float32)
+    for name in ("a", "b"):
+        found = match_checkpoint(plan, {name: weight})
+        assert found["a"] is found["b"] is weight
+    with pytest.raises(CheckpointError, match="'a' differs from 'b', which the model ties to it"):
+        match_checkpoint(plan, {"a": weight, "b": weight + 1})
