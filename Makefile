@@ -10,7 +10,7 @@ GENERATED := $(wildcard examples/*/tf.py) $(wildcard tests/*/golden/*.py)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format zoo bench clean
+.PHONY: help demo test fuzz check format zoo bench clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ demo: $(READY) $(EXAMPLE)/slimneck.safetensors ## Generate, pour and verify the 
 
 test: $(READY) ## All tests but the zoo
 	$(BIN)/python -m pytest -n auto -m "not zoo"
+
+fuzz: $(READY) ## 12,000 broken checkpoints, indices and plans, other ones each time
+	KERASCRIBE_FUZZ=4000 $(BIN)/python -m pytest tests/weights/test_fuzz.py
 
 check: $(READY) ## Style, format and types
 	$(BIN)/ruff check .
@@ -40,6 +43,7 @@ zoo: $(READY) ## torchvision and timm, model by model, into docs/zoo.md; over an
 
 bench: $(READY) ## Speed, as ratios within one run
 	$(BIN)/python -m scripts.bench
+	$(BIN)/python -m scripts.bench_pour
 
 clean: ## Remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -17,15 +18,26 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from transpiler.commands import check_file, open_assignment, out_of_date, pour_checkpoint, verify_port, write_port
+from transpiler.commands import (
+    check_file,
+    open_assignment,
+    out_of_date,
+    pour_checkpoint,
+    prove_weights,
+    verify_port,
+    write_port,
+)
 from transpiler.errors import KerascribeError
+from transpiler.progress import bars
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
 from transpiler.source_review import review_file
+from transpiler.weights.allowances import Fault
 
 DIFFERS = 1
 USER_MUST_ACT = 2
 OUR_MISTAKE = 70  # EX_SOFTWARE of sysexits.h
+_FAULTS = ", ".join(Fault)
 
 
 class Stage(StrEnum):
@@ -73,9 +85,16 @@ def generate(
 
 
 @app.command()
-def pour(rules: Rules) -> None:
+def pour(
+    rules: Rules,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND:PATTERN", help=f"Let faults pass for these tensors, may be repeated: {_FAULTS}."),
+    ] = None,
+) -> None:
     """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras."""
-    poured = pour_checkpoint(rules)
+    with bars() as track:
+        poured = pour_checkpoint(rules, allow or (), track)
     _say(*poured.notes, *(f"wrote {path}" for path in poured.written))
 
 
@@ -84,12 +103,27 @@ def verify(
     rules: Rules,
     tolerance: Annotated[float, typer.Option(help="Largest relative error that counts as the same.")] = 1e-5,
     seed: Annotated[int, typer.Option(help="Seed of the random inputs.")] = 0,
+    weights: Annotated[bool, typer.Option("--weights", help="Prove poured files by digests instead.")] = False,  # noqa: FBT002
+    artefact: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="With --weights: a poured file, may be repeated.")
+    ] = None,
 ) -> None:
     """Run both models on the same random inputs; exit 1 if their outputs differ."""
+    if weights or artefact:
+        _verify_weights(rules, artefact or ())
+        return
     verdict = verify_port(rules, tolerance, seed)
     Console().print(verdict.report.table(tolerance))
     if not verdict.report.ok(tolerance):
         _say(str(verdict.divergence or "no module's output differs by itself: look at what stands between them"))
+        raise typer.Exit(DIFFERS)
+
+
+def _verify_weights(rules: Path, artefacts: Sequence[Path]) -> None:
+    with bars() as track:
+        proofs = prove_weights(rules, artefacts, track)
+    _say(*map(str, proofs))
+    if any(proof.faults for proof in proofs):
         raise typer.Exit(DIFFERS)
 
 

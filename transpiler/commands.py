@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +16,22 @@ from transpiler.differences import differences
 from transpiler.errors import CheckpointError, Diagnostic, ModelError, RulesError
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules
+from transpiler.progress import Track, silent
 from transpiler.session import Project, load_project, open_project
 from transpiler.source_files import left_over
+from transpiler.weights.allowances import parse_allowances
 from transpiler.weights.checkpoint import Checkpoint, open_checkpoint
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import plan_text, read_plan
 
 if TYPE_CHECKING:
+    import keras
+
     from transpiler.prove.run import Assignment
     from transpiler.verify.divergence import Divergence
     from transpiler.verify.report import Report
+    from transpiler.weights.proof import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +91,54 @@ def out_of_date(rules: Path, *, split: bool | None = None) -> tuple[str, ...]:
     return (*found, f"out of date: {_generate_anew(project)}") if found else ()
 
 
-def pour_checkpoint(rules: Path) -> Poured:
+def pour_checkpoint(rules: Path, allow: Sequence[str] = (), track: Track = silent) -> Poured:
     """Pour the checkpoint that the rules name into the generated source on disk.
+
+    Args:
+        rules: the rules file.
+        allow: faults of the checkpoint that may pass, `missing:head.*` (`transpiler.weights.allowances`).
+        track: shows how far it is.
 
     Raises:
         CheckpointError: the checkpoint or the plan cannot be read, or does not fit; nothing is written.
     """
+    allowances = parse_allowances(allow)
     project = open_project(rules)
     plan = read_plan(project.paths.plan)
     checkpoint = _checkpoint(project, plan)
-    _load_keras()
+    model = _blank(project)
 
-    from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
-    from transpiler.weights.pour import pour, write_artifacts  # noqa: PLC0415  (as above)
+    from transpiler.weights.pour_files import pour_files  # noqa: PLC0415  (imports Keras)
 
-    model = build_from_file(project.paths.source)
-    pour(model, plan, checkpoint, checkpoint.where)
-    write_artifacts(model, project.paths.weights, project.paths.model)
-    return Poured((project.paths.weights, project.paths.model), checkpoint.notes)
+    paths = (project.paths.weights, project.paths.model)
+    record = pour_files(model, plan, checkpoint, paths, allowances, track)
+    return Poured(paths, (*checkpoint.notes, *map(str, record.allowed)))
+
+
+def prove_weights(rules: Path, artefacts: Sequence[Path] = (), track: Track = silent) -> tuple[Proof, ...]:
+    """Compare poured files with the digests that they carry, and with the checkpoint if it is there.
+
+    Nothing of the torch model is imported, and torch itself for a `.pt` checkpoint only.
+
+    Args:
+        rules: the rules file.
+        artefacts: the files; by default those beside the source that `pour` writes.
+        track: shows how far it is.
+
+    Raises:
+        KerascribeError: a file is missing, damaged, or carries no digests.
+    """
+    project = open_project(rules)
+    plan = read_plan(project.paths.plan)
+    usual = [path for path in (project.paths.weights, project.paths.model) if path.is_file()]
+    paths = artefacts or usual or [project.paths.weights]
+    there = project.paths.checkpoint is not None and project.paths.checkpoint.is_file()
+    checkpoint = _checkpoint(project, plan) if there else None
+    model = _blank(project)
+
+    from transpiler.weights.proof import prove  # noqa: PLC0415  (imports Keras)
+
+    return tuple(prove(path, model, plan, checkpoint, track) for path in paths)
 
 
 def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
@@ -119,7 +155,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     if not project.paths.weights.is_file():
         hint = f"run kerascribe pour {rules}"
         raise CheckpointError(Diagnostic("there are no weights", where=project.paths.weights.name, hint=hint))
-    _load_keras()
+    load_keras()
 
     import torch  # noqa: PLC0415  (slow)
 
@@ -127,10 +163,14 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     from transpiler.verify.compare import compare  # noqa: PLC0415  (as above)
     from transpiler.verify.divergence import first_divergence, with_rule  # noqa: PLC0415  (as above)
     from transpiler.verify.inputs import fresh_cases, given_like  # noqa: PLC0415  (as above)
+    from transpiler.weights.poured_values import recorded_allowances  # noqa: PLC0415  (as above)
 
-    match_checkpoint(project.port.plan, checkpoint, checkpoint.where)
-    # What the plan drops may be absent; everything else was matched just now.
-    project.model.load_state_dict({key: torch.tensor(checkpoint[key]) for key in checkpoint}, strict=False)
+    allowances = recorded_allowances(project.paths.weights)
+    found = match_checkpoint(project.port.plan, checkpoint, checkpoint.where, allowances)
+    # What the plan drops may be absent, and what was allowed to be missing; everything else was matched just now.
+    dropped = {dropped.source for dropped in project.port.plan.dropped}
+    state = {key: checkpoint[key] for key in dropped & checkpoint.keys()} | dict(found)
+    project.model.load_state_dict({key: torch.tensor(value) for key, value in state.items()}, strict=False)
     model = build_from_file(project.paths.source)
     model.load_weights(project.paths.weights)
     signature = project.port.signature
@@ -165,7 +205,7 @@ def open_assignment(rules: Path | None, name: str) -> Assignment:
     from transpiler.prove.subjects import load_torchvision  # noqa: PLC0415  (imports torch)
 
     load_torchvision()
-    _load_keras()
+    load_keras()
 
     from transpiler.prove.run import assignment  # noqa: PLC0415  (imports torch and Keras)
 
@@ -193,7 +233,20 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
     return open_checkpoint(project.paths.checkpoint, [f"{part}.{entry.source}" for entry in plan.entries]).below(part)
 
 
-def _load_keras() -> None:
+def _blank(project: Project) -> keras.Model:
+    load_keras()
+
+    import keras  # noqa: PLC0415  (slow)
+
+    from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
+    from transpiler.weights.blank import blank_models  # noqa: PLC0415  (as above)
+
+    keras.utils.set_random_seed(0)  # what no tensor fills is the same every time
+    with blank_models():
+        return build_from_file(project.paths.source)
+
+
+def load_keras() -> None:
     """Import Keras without TensorFlow's greetings about CPU features.
 
     They come from C++ before any setting is read, so only the file descriptor of stderr can be kept from them.

@@ -29,7 +29,14 @@ class Diagnostic:
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
         body = [f"  {line}" for part in (self.excerpt, self.hint) if part for line in part.splitlines()]
-        return "\n".join([head, *body])
+        return _shown("\n".join([head, *body]))
+
+
+def _shown(text: str) -> str:
+    """The text without what a terminal would obey or could not show: it may quote a file that a stranger wrote."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 class KerascribeError(Exception):

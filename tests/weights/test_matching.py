@@ -68,10 +68,10 @@ def test_everything_that_does_not_fit_is_listed_at_once():
             "net.pt: 'conv.weight' has shape [3, 2], the model needs [2, 3]",
             "net.pt: missing: 'conv.bias' [2]",
             "  the checkpoint has 'conv.biases' instead",
-            "net.pt: 'mask' holds 2 value(s) that are infinite or not a number",
             "net.pt: left over: 'conv.biases'",
             "  the model has 'conv.bias'",
             "net.pt: left over: 'zzz'",
+            "net.pt: 'mask' holds 2 value(s) that are infinite or not a number",
         ]
     )
 

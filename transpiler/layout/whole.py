@@ -55,15 +55,19 @@ def layout(
     entries = _unique(lowering.plan)
     poured = {entry.source for entry in entries}
     known = {drop.source for drop in lowering.dropped}
-    called = {key for pair in program.tied for key in pair} | poured
-    dropped = [drop for drop in lowering.dropped if drop.source not in called]
-    keys = (key for key in program.root.module.state_dict() if key not in called and key not in known)
+    tied = _tied(program, poured)
+    owned = {tie.key for tie in tied} | poured
+    dropped = [drop for drop in lowering.dropped if drop.source not in owned]
+    keys = (key for key in program.root.module.state_dict() if key not in owned and key not in known)
     dropped += [Dropped(key, "no output depends on it") for key in keys]
-    return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), _tied(program, poured))
+    return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), tied)
 
 
 def _tied(program: MatchedProgram, poured: Collection[str]) -> tuple[Tied, ...]:
-    """For every tensor under several names the one that is poured, and the others."""
+    """For every tensor under several names the one that is poured, and the others.
+
+    Another one may be poured as well, where two layers share a tensor: in Keras, each layer has its own.
+    """
     groups: dict[str, list[str]] = {}
     for key, source in program.tied:
         groups.setdefault(source, [source]).append(key)
@@ -71,7 +75,7 @@ def _tied(program: MatchedProgram, poured: Collection[str]) -> tuple[Tied, ...]:
     for names in groups.values():
         owner = next((name for name in names if name in poured), None)
         if owner is not None:
-            found += [Tied(name, owner) for name in names if name not in poured]
+            found += [Tied(name, owner) for name in names if name != owner]
     return tuple(found)
 
 

@@ -25,6 +25,9 @@ from transpiler.weights.plan import PlanEntry
 Array: TypeAlias = NDArray[Any]
 _Side: TypeAlias = tuple[tuple[str, ...], ...]
 
+MOST_AXES = 32
+"""Of an array, and of a pattern with all groups apart: numpy has room for 64, HDF5 for 32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
@@ -73,6 +76,27 @@ def to_keras(entry: PlanEntry, array: Array) -> tuple[Array, ...]:
     return (result,) if len(entry.variables) == 1 else tuple(result)
 
 
+def views(entry: PlanEntry, array: Array) -> tuple[Array, ...]:
+    """What `to_keras` gives, as views of `array`: nothing is copied, but the axes of `(a b)` stay apart.
+
+    >>> entry = PlanEntry(("w",), "fc", "o (c h) -> (h c) o", (("h", 2),), (5, 6), "float32", ((6, 5),))
+    >>> views(entry, np.zeros((5, 6)))[0].shape
+    (2, 3, 5)
+
+    Written in C order, a view has the bytes of its variable.
+
+    Raises:
+        CheckpointError: as for `to_keras`.
+    """
+    plan = arrangement(entry)
+    if array.shape != entry.source_shape:
+        raise CheckpointError(f"{entry.source} has shape {_show(array.shape)}, planned is {_show(entry.source_shape)}")
+    sizes, left = dict(plan.sizes), _letters(plan.left)
+    apart = array.reshape([sizes[letter] for letter in left])
+    result = apart.transpose([left.index(letter) for letter in _letters(plan.right)])
+    return (result,) if len(entry.variables) == 1 else tuple(result)
+
+
 def to_torch(entry: PlanEntry, arrays: tuple[Array, ...]) -> Array:
     """The torch tensor that `arrays`, the values of the entry's variables, came from.
 
@@ -117,6 +141,8 @@ def arrangement(entry: PlanEntry) -> Arrangement:
     left, right = _parse(entry.pattern, len(entry.source_shape))
     if sorted(_letters(left)) != sorted(_letters(right)) or len(set(_letters(left))) != len(_letters(left)):
         raise CheckpointError(f"pattern {entry.pattern!r} is no bijection: both sides need the same letters, once each")
+    if len(_letters(left)) > MOST_AXES:
+        raise CheckpointError(f"pattern {entry.pattern!r} has more than {MOST_AXES} letters")
     sizes = _bind(entry, left)
     plan = Arrangement(left, right, tuple(sizes.items()))
     expected = entry.shapes if len(entry.variables) == 1 else ((len(entry.variables), *entry.shapes[0]),)

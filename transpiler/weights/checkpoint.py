@@ -10,67 +10,73 @@ everything but tensors and plain containers.
 
 from __future__ import annotations
 
-import re
-import warnings
-import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import ml_dtypes
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.weights.arrange import Array
+from transpiler.weights.pickle_file import read_pickle
+from transpiler.weights.safetensors_file import read_sources
+from transpiler.weights.shards import INDEX_SUFFIX, read_shards
+from transpiler.weights.source import Source
 
-if TYPE_CHECKING:
-    import torch
-
-_Opened: TypeAlias = tuple[dict[str, Callable[[], Array]], tuple[str, ...]]
-
-_NESTED = ("state_dict", "model", "model_state_dict", "ema")
-"""Where training scripts put the state dict inside what they save, the likeliest first."""
-_DEPTH = 4
-"""How deep it may lie; a dict that holds itself has no end."""
 _PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put in front of every key."""
-_STATE_DICT_HINT = "save the weights alone: torch.save(model.state_dict(), …), or a .safetensors file"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint(Mapping[str, Array]):
     """The tensors of a file as numpy arrays, read when asked for; bfloat16 comes as float32."""
 
-    def __init__(self, where: str, readers: Mapping[str, Callable[[], Array]], notes: tuple[str, ...] = ()) -> None:
-        self.where = where
-        """The file's name, for messages."""
-        self.notes = notes
-        """What had to be done to find the tensors: "the prefix 'module.' is left out", to be shown to people."""
-        self._readers = readers
+    where: str
+    """The file's name, for messages."""
+    sources: Mapping[str, Source]
+    """What is known of each tensor before it is read."""
+    notes: tuple[str, ...] = ()
+    """What had to be done to find the tensors: "the prefix 'module.' is left out", to be shown to people."""
+    twins: tuple[tuple[str, str], ...] = ()
+    """Pairs of keys for one tensor."""
 
     def __getitem__(self, key: str) -> Array:
-        read = self._readers[key]
         try:
-            array = read()
-        except (SafetensorError, TypeError, AttributeError, RuntimeError, OSError) as error:
+            array = self.sources[key].read()
+            return array.astype(np.float32 if array.dtype == ml_dtypes.bfloat16 else array.dtype)
+        except (TypeError, RuntimeError, OSError, MemoryError) as error:
             raise CheckpointError(Diagnostic(f"{key!r} cannot be read: {error}", where=self.where)) from error
-        return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.sources
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
     def below(self, path: str) -> Checkpoint:
         """The tensors of the module at `path`, by its own names; all, if the file holds that module alone."""
-        prefix = f"{path}."
-        found = {key.removeprefix(prefix): read for key, read in self._readers.items() if key.startswith(prefix)}
-        return Checkpoint(self.where, found, (*self.notes, f"only what lies below {path!r}")) if found else self
+        found = self._without(f"{path}.")
+        return replace(found, notes=(*self.notes, f"only what lies below {path!r}")) if len(found) else self
 
-    def __len__(self) -> int:
-        return len(self._readers)
+    def _without(self, prefix: str) -> Checkpoint:
+        """The tensors whose keys begin with `prefix`, by the rest of the key."""
+        return replace(
+            self,
+            sources={key.removeprefix(prefix): each for key, each in self.sources.items() if key.startswith(prefix)},
+            twins=tuple(
+                (one.removeprefix(prefix), other.removeprefix(prefix))
+                for one, other in self.twins
+                if one.startswith(prefix) and other.startswith(prefix)
+            ),
+        )
 
 
 def open_checkpoint(path: Path, wanted: Collection[str] = ()) -> Checkpoint:
-    """The checkpoint at `path`: `.safetensors`, or whatever `torch.save` wrote of a state dict.
+    """The checkpoint at `path`: `.safetensors`, an index of several, or whatever `torch.save` wrote of a state dict.
 
     >>> open_checkpoint(Path("last.pt")).notes  # doctest: +SKIP
     ("read from its 'model'", "the prefix 'module.' is left out of every key")
@@ -84,80 +90,21 @@ def open_checkpoint(path: Path, wanted: Collection[str] = ()) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(Diagnostic("there is no such checkpoint", where=path.name))
-    readers, notes = _open_safetensors(path) if path.suffix == ".safetensors" else _open_pickle(path)
-    while (prefix := _common_prefix(readers)) and not any(key in readers for key in wanted):
-        readers = {key.removeprefix(prefix): read for key, read in readers.items()}
-        notes = (*notes, f"the prefix {prefix!r} is left out of every key")
-    return Checkpoint(path.name, readers, notes)
+    checkpoint = _open(path)
+    while (prefix := _common_prefix(checkpoint)) and not any(key in checkpoint for key in wanted):
+        checkpoint = checkpoint._without(prefix)  # noqa: SLF001  (of this module)
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, f"the prefix {prefix!r} is left out of every key"))
+    return checkpoint
+
+
+def _open(path: Path) -> Checkpoint:
+    if path.name.endswith(INDEX_SUFFIX):
+        return Checkpoint(path.name, read_shards(path))
+    if path.suffix == ".safetensors":
+        return Checkpoint(path.name, read_sources(path))
+    pickled = read_pickle(path)
+    return Checkpoint(path.name, pickled.sources, pickled.notes, pickled.twins)
 
 
 def _common_prefix(keys: Collection[str]) -> str:
     return next((prefix for prefix in _PREFIXES if keys and all(key.startswith(prefix) for key in keys)), "")
-
-
-def _open_safetensors(path: Path) -> _Opened:
-    try:
-        file = safe_open(path, framework="numpy")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(Diagnostic(f"not a readable safetensors file: {error}", where=path.name)) from error
-
-    def reader(key: str) -> Callable[[], Array]:
-        return lambda: file.get_tensor(key)
-
-    return {key: reader(key) for key in file.keys()}, ()  # noqa: SIM118  (not iterable itself)
-
-
-def _open_pickle(path: Path) -> _Opened:
-    import torch  # noqa: PLC0415  (slow, and not needed for safetensors)
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch muses about pickle protocols before it refuses
-            # Only the zip format, torch's own since 1.6, can be mapped into memory.
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # a damaged or hostile pickle fails in any way it likes
-        raise CheckpointError(Diagnostic(_refusal(error), where=path.name, hint=_STATE_DICT_HINT)) from error
-    state_dict, notes = _find_state_dict(content, path.name)
-
-    def reader(tensor: torch.Tensor) -> Callable[[], Array]:
-        return lambda: _to_numpy(tensor)
-
-    return {key: reader(tensor) for key, tensor in state_dict.items()}, notes
-
-
-def _refusal(error: Exception) -> str:
-    named = re.search(r"(?:GLOBAL|class) (\S+) was not an allowed global", str(error))
-    if named is None:
-        return "not a plain state dict: torch cannot read it without running what it contains, or it is damaged"
-    return f"not a plain state dict: to load it, {named.group(1)} would have to be run"
-
-
-def _find_state_dict(content: object, where: str) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    import torch  # noqa: PLC0415  (see _open_pickle)
-
-    notes: list[str] = []
-    for _ in range(_DEPTH):
-        if not isinstance(content, dict):
-            break
-        inner = [name for name in _NESTED if isinstance(content.get(name), dict)]
-        if not inner:
-            break
-        also = f"; its {', '.join(map(repr, inner[1:]))} is not read" if inner[1:] else ""
-        notes.append(f"read from its {inner[0]!r}{also}")
-        content = content[inner[0]]
-    if not isinstance(content, dict) or not content:
-        kind = "empty" if content == {} else f"a {type(content).__name__}"
-        raise CheckpointError(Diagnostic(f"not a plain state dict: it is {kind}", where=where, hint=_STATE_DICT_HINT))
-    odd = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
-    if odd:
-        message = f"not a plain state dict: {', '.join(map(repr, odd[:5]))} is no tensor with a name"
-        raise CheckpointError(Diagnostic(message, where=where, hint=_STATE_DICT_HINT))
-    return content, tuple(notes)
-
-
-def _to_numpy(tensor: torch.Tensor) -> Array:
-    import torch  # noqa: PLC0415  (see _open_pickle)
-
-    dense = tensor.detach()
-    array: Array = (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
-    return array

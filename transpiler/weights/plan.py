@@ -42,7 +42,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """Two torch keys of one tensor; `source` is the one that is read."""
+    """Two torch keys of one tensor.
+
+    `source` is read; so is `key` where it has an entry as well: a tensor that two layers share has two variables.
+    """
 
     key: str
     source: str

@@ -9,20 +9,21 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
 import numpy as np
 
 from transpiler.atomic import write_text
 from transpiler.errors import CheckpointError, Diagnostic
-from transpiler.weights.arrange import arrangement
+from transpiler.weights.arrange import MOST_AXES, arrangement
 from transpiler.weights.plan import SCHEMA, Dropped, PlanEntry, Tied, WeightPlan
+from transpiler.weights.strict_json import Json, parse
 
-_Json: TypeAlias = "None | bool | int | float | str | list[_Json] | dict[str, _Json]"
 _Item = TypeVar("_Item")
 
 _KINDS = ("entries", "tied", "dropped")
@@ -32,6 +33,9 @@ _DTYPES = frozenset(
         *("int64", "int32", "int16", "int8", "uint8", "bool"),
     )
 )
+_POSITION = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+_LARGEST = 1 << 48
+"""Of any size; larger ones overflow in numpy."""
 _HINT = "don't edit it; write it anew with `kerascribe generate`"
 
 
@@ -108,7 +112,7 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
     document = _document(text, where)
     problems: list[Diagnostic] = []
 
-    def each(kind: str, build: Callable[[dict[str, _Json]], _Item]) -> tuple[_Item, ...]:
+    def each(kind: str, build: Callable[[dict[str, Json]], _Item]) -> tuple[_Item, ...]:
         items = document[kind]
         if not isinstance(items, list):
             problems.append(Diagnostic("must be a list", where=f"{where}: {kind}", hint=_HINT))
@@ -128,6 +132,11 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
     problems.extend(Diagnostic(f"variable {name!r} stands in two entries", where, hint=_HINT) for name in repeated)
     if problems:
         raise CheckpointError(problems)
+    sources = {entry.source for entry in entries}
+    loose = [tie for tie in tied if tie.source not in sources]
+    if loose:
+        message = "{0.key!r} is tied to {0.source!r}, which has no entry"
+        raise CheckpointError(Diagnostic(message.format(tie), where, hint=_HINT) for tie in loose)
     return WeightPlan(str(document["model"]), entries, dropped, tied)
 
 
@@ -173,12 +182,11 @@ def _list_text(kind: str, items: list[dict[str, object]]) -> str:
     return f'  "{kind}": [\n{lines}\n  ]'
 
 
-def _document(text: str, where: str) -> dict[str, _Json]:
+def _document(text: str, where: str) -> dict[str, Json]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CheckpointError(Diagnostic(f"not a weight plan: {reason}", where=where, hint=_HINT)) from error
+        document = parse(text)
+    except ValueError as error:
+        raise CheckpointError(Diagnostic(f"not a weight plan: {error}", where=where, hint=_HINT)) from error
     if not isinstance(document, dict) or "schema" not in document:
         raise CheckpointError(Diagnostic("not a weight plan: it names no schema", where=where, hint=_HINT))
     if document["schema"] != SCHEMA:
@@ -192,7 +200,7 @@ def _document(text: str, where: str) -> dict[str, _Json]:
     return document
 
 
-def _entry(item: dict[str, _Json]) -> PlanEntry:
+def _entry(item: dict[str, Json]) -> PlanEntry:
     known = {"variables", "source", "pattern", "source_shape", "dtype", "shapes", "sizes", "constant"}
     unknown = sorted(item.keys() - known)
     if unknown:
@@ -204,7 +212,7 @@ def _entry(item: dict[str, _Json]) -> PlanEntry:
     if texts["dtype"] not in _DTYPES:
         raise CheckpointError(f"unknown dtype {texts['dtype']!r}")
     entry = PlanEntry(
-        variables=tuple(_text(name, "variables") for name in _list(item.get("variables"), "variables")),
+        variables=tuple(_path(name) for name in _list(item.get("variables"), "variables")),
         source=texts["source"],
         pattern=texts["pattern"],
         sizes=_sizes(item.get("sizes", {})),
@@ -224,41 +232,54 @@ def _entry(item: dict[str, _Json]) -> PlanEntry:
 _ENTRY_TEXTS = ("source", "pattern", "dtype")
 
 
-def _texts(item: dict[str, _Json], *names: str) -> dict[str, str]:
+def _texts(item: dict[str, Json], *names: str) -> dict[str, str]:
     unknown = sorted(item.keys() - set(names))
     if unknown:
         raise CheckpointError(f"unknown field {', '.join(map(repr, unknown))}")
     return {name: _text(item.get(name), name) for name in names}
 
 
-def _text(value: _Json, name: str) -> str:
+def _text(value: Json, name: str) -> str:
     if not isinstance(value, str):
         raise CheckpointError(f"{name!r} must be a string")
     return value
 
 
-def _object(value: _Json) -> dict[str, _Json]:
+def _path(value: Json) -> str:
+    path = _text(value, "variables")
+    # Steps are looked up as attributes of layers: nothing of Python's own is among them.
+    if not all(
+        (step.isidentifier() and not step.startswith("__")) or _POSITION.match(step) for step in path.split(".")
+    ):
+        raise CheckpointError(f"{path!r} is no path of attributes and positions")
+    return path
+
+
+def _object(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise CheckpointError("must be an object")
     return value
 
 
-def _list(value: _Json, name: str) -> list[_Json]:
+def _list(value: Json, name: str) -> list[Json]:
     if not isinstance(value, list):
         raise CheckpointError(f"{name!r} must be a list")
     return value
 
 
-def _shape(value: _Json, name: str) -> tuple[int, ...]:
-    return tuple(_size(size, name) for size in _list(value, name))
+def _shape(value: Json, name: str) -> tuple[int, ...]:
+    sizes = tuple(_size(size, name) for size in _list(value, name))
+    if len(sizes) > MOST_AXES:
+        raise CheckpointError(f"{name!r} has {len(sizes)} axes, {MOST_AXES} are the most")
+    return sizes
 
 
-def _sizes(value: _Json) -> tuple[tuple[str, int], ...]:
+def _sizes(value: Json) -> tuple[tuple[str, int], ...]:
     return tuple((letter, _size(size, "sizes")) for letter, size in _object(value).items())
 
 
-def _size(value: _Json, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+def _size(value: Json, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
         raise CheckpointError(f"{name!r} must hold sizes, not {value!r}")
     return value
 

@@ -32,7 +32,7 @@ def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], whe
     Raises:
         CheckpointError: the checkpoint does not fit the plan, or the plan does not fit the model; all is listed.
     """
-    targets = _targets(model, plan)
+    targets = planned_variables(model, plan)
     found = match_checkpoint(plan, tensors, where)
     for entry in plan.entries:
         for variable, value in zip(targets[entry], to_keras(entry, found[entry.source]), strict=True):
@@ -48,13 +48,13 @@ def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
     Raises:
         CheckpointError: the plan does not fit the model.
     """
-    targets = _targets(model, plan)
+    targets = planned_variables(model, plan)
     state = {
         entry.source: to_torch(entry, tuple(keras.ops.convert_to_numpy(variable) for variable in targets[entry]))
         for entry in plan.entries
         if entry.constant is None
     }
-    return state | {tied.key: state[tied.source] for tied in plan.tied}
+    return {tied.key: state[tied.source] for tied in plan.tied} | state
 
 
 def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) -> None:
@@ -70,7 +70,12 @@ def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) ->
         model.save(whole)
 
 
-def _targets(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:
+def planned_variables(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:
+    """The variables of every entry of the plan.
+
+    Raises:
+        CheckpointError: the plan does not fit the model; all is listed.
+    """
     root = top_layer(model)
     problems: list[Diagnostic] = []
     targets: dict[PlanEntry, tuple[keras.Variable, ...]] = {}
