@@ -15,10 +15,11 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from transpiler.commands import check_file, is_current, open_assignment, pour_checkpoint, verify_port, write_port
 from transpiler.errors import KerascribeError
+from transpiler.formats import FORMATS
+from transpiler.progress import bars
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
 from transpiler.source_review import review_file
@@ -26,6 +27,7 @@ from transpiler.source_review import review_file
 DIFFERS = 1
 USER_MUST_ACT = 2
 OUR_MISTAKE = 70  # EX_SOFTWARE of sysexits.h
+_FORMATS = ", ".join(each.name for each in FORMATS)
 
 
 class Stage(StrEnum):
@@ -64,9 +66,18 @@ def generate(
 
 
 @app.command()
-def pour(rules: Rules) -> None:
-    """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras."""
-    poured = pour_checkpoint(rules)
+def pour(
+    rules: Rules,
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"What to write, may be repeated: {_FORMATS}.")
+    ] = None,
+    representative: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Samples as .npy files, for tflite-int8.")
+    ] = None,
+) -> None:
+    """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras, or what the rules say."""
+    with bars() as track:
+        poured = pour_checkpoint(rules, to or (), representative, track)
     _say(*poured.notes, *(f"wrote {path}" for path in poured.written))
 
 
@@ -119,12 +130,11 @@ def prove_rules(
     """Prove every example of the rules: run it in torch and in Keras; without a file, of those that ship with us."""
     work = open_assignment(rules, name)
     differing = 0
-    screen = Console(stderr=True)
-    silent = not screen.is_terminal
-    for outcome in track(work.outcomes(), "", len(work.claims), console=screen, transient=True, disable=silent):
-        if not outcome.ok:
-            differing += 1
-            _say(str(outcome))
+    with bars() as track:
+        for outcome in track(work.outcomes(), "proving", len(work.claims)):
+            if not outcome.ok:
+                differing += 1
+                _say(str(outcome))
     _say(*(f"{position}: no example" for position in dict.fromkeys(rule.position for rule in work.unproven)))
     _say(f"{len(work.claims)} examples, {differing} of them differ; {len(work.unproven)} rules have no example")
     if differing:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from transpiler.errors import CheckpointError, Diagnostic, ModelError, RulesError
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules
+from transpiler.progress import Track, silent
+from transpiler.quiet import quiet
 from transpiler.session import Project, load_project, open_project
+from transpiler.wanted import representative_data, wanted_files
 from transpiler.weights.checkpoint import Checkpoint, open_checkpoint
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import WeightPlan
@@ -32,7 +35,7 @@ class Poured:
 
     written: tuple[Path, ...]
     notes: tuple[str, ...]
-    """How the tensors were found in the checkpoint."""
+    """How the tensors were found in the checkpoint, and what the files written need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +67,34 @@ def is_current(rules: Path) -> bool:
     return _is_current(load_project(rules))
 
 
-def pour_checkpoint(rules: Path) -> Poured:
+def pour_checkpoint(
+    rules: Path, asked: Sequence[str] = (), representative: Path | None = None, track: Track = silent
+) -> Poured:
     """Pour the checkpoint that the rules name into the generated source on disk.
+
+    Args:
+        rules: the rules file.
+        asked: formats to write, each with a path or without (`transpiler.formats`); the rules' own by default.
+        representative: folder of samples for full integer models; the rules' own by default.
+        track: shows how far it is.
 
     Raises:
         CheckpointError: the checkpoint or the plan cannot be read, or does not fit; nothing is written.
     """
     project = open_project(rules)
+    targets = wanted_files(project, asked)
     plan = read_plan(project.paths.plan)
     checkpoint = _checkpoint(project, plan)
     _load_keras()
 
-    from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
-    from transpiler.weights.pour import pour, write_artifacts  # noqa: PLC0415  (as above)
+    from transpiler.artefacts.write import write_artefacts  # noqa: PLC0415  (imports Keras)
+    from transpiler.build import build_from_file  # noqa: PLC0415  (as above)
+    from transpiler.weights.pour import pour  # noqa: PLC0415  (as above)
 
     model = build_from_file(project.paths.source)
-    pour(model, plan, checkpoint, checkpoint.where)
-    write_artifacts(model, project.paths.weights, project.paths.model)
-    return Poured((project.paths.weights, project.paths.model), checkpoint.notes)
+    pour(model, plan, checkpoint, checkpoint.where, track)
+    notes = write_artefacts(model, plan, targets, representative_data(project, representative), track)
+    return Poured(tuple(each.path for each in targets), (*checkpoint.notes, *notes))
 
 
 def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
@@ -172,17 +185,7 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
 
 
 def _load_keras() -> None:
-    """Import Keras without TensorFlow's greetings about CPU features.
-
-    They come from C++ before any setting is read, so only the file descriptor of stderr can be kept from them.
-    """
+    """Import Keras without TensorFlow's greetings about CPU features."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            import keras  # noqa: F401, PLC0415  (slow)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    with quiet():
+        import keras  # noqa: F401, PLC0415  (slow)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
-from transpiler.errors import Diagnostic
+from transpiler.errors import Diagnostic, RulesError
+from transpiler.formats import target
 from transpiler.language.keras_checks import check_calls, check_chain, check_helper, check_targets
 from transpiler.language.loader import pack_file
 from transpiler.language.name_checks import (
@@ -98,3 +100,8 @@ def _check_model(model: ModelDeclaration) -> Iterator[Problem]:
             near = difflib.get_close_matches(key, STYLE, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(STYLE)}, rename.<class>"
             yield Problem(f"unknown style '{key}'", value.position, hint)
+    for text, position in model.artefacts:
+        try:
+            target(text, Path("tf.py"))
+        except RulesError as error:
+            yield from (Problem(said.message, position, said.hint) for said in error.diagnostics)

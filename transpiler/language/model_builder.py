@@ -9,7 +9,7 @@ from lark import Token, Tree
 from transpiler.language.expression_builder import ExpressionBuilder
 from transpiler.language.pieces import dotted, pairs, pattern, tensor, trees
 from transpiler.language.problems import PlacedError
-from transpiler.language.syntax import Expr, InputDeclaration, ModelDeclaration, OutputDeclaration
+from transpiler.language.syntax import Expr, InputDeclaration, ModelDeclaration, OutputDeclaration, Position
 
 
 def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDeclaration:
@@ -28,6 +28,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
     inputs: dict[str, InputDeclaration] = {}
     outputs: dict[str, OutputDeclaration] = {}
     arguments: tuple[tuple[str, Expr], ...] = ()
+    places: dict[str, tuple[Position, ...]] = {}
     for node in trees(tree):
         match node.data:
             case "model_arguments":
@@ -46,6 +47,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
                 if setting in settings:
                     raise PlacedError(f"'{setting}' is given twice", expressions.position(node))
                 settings[setting] = tuple(expressions.string(child) for child in node.children)
+                places[setting] = tuple(expressions.position(child) for child in node.children)
     return ModelDeclaration(
         factory,
         arguments,
@@ -57,6 +59,8 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
         expressions.position(tree.children[0]),
         _only(settings.get("part")),
         settings.get("until", ()),
+        tuple(zip(settings.get("artefacts", ()), places.get("artefacts", ()), strict=True)),
+        _only(settings.get("representative")),
     )
 
 

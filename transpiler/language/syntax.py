@@ -331,6 +331,10 @@ class ModelDeclaration:
     """`part "backbone"`: the module that is ported, instead of all."""
     until: tuple[str, ...] = ()
     """`until "backbone", "head"`: modules whose results are the model's."""
+    artefacts: tuple[tuple[str, Position], ...] = ()
+    """`artefacts "keras", "tflite-int8"`: what `pour` writes."""
+    representative: str | None = None
+    """`representative "samples"`: the folder of data by which integers are scaled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras
 
-from transpiler.atomic import writing
 from transpiler.errors import CheckpointError, Diagnostic
+from transpiler.progress import Track, silent
 from transpiler.weights.arrange import Array, to_keras, to_torch
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import PlanEntry, WeightPlan
@@ -20,7 +19,9 @@ from transpiler.weights.variables import find_variable, top_layer, variable_name
 _STALE = "tf.py and its weight plan belong to different runs: write both anew with `kerascribe generate`"
 
 
-def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], where: str = "") -> None:
+def pour(
+    model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], where: str = "", track: Track = silent
+) -> None:
     """Assign every variable of `model`; nothing is assigned unless everything fits.
 
     Args:
@@ -28,13 +29,14 @@ def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], whe
         plan: its weight plan.
         tensors: torch tensors as numpy arrays, by key of the state dict.
         where: the checkpoint's name, for messages.
+        track: shows how far it is.
 
     Raises:
         CheckpointError: the checkpoint does not fit the plan, or the plan does not fit the model; all is listed.
     """
     targets = _targets(model, plan)
     found = match_checkpoint(plan, tensors, where)
-    for entry in plan.entries:
+    for entry in track(plan.entries, "pouring"):
         for variable, value in zip(targets[entry], to_keras(entry, found[entry.source]), strict=True):
             variable.assign(value)
 
@@ -55,19 +57,6 @@ def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
         if entry.constant is None
     }
     return state | {tied.key: state[tied.source] for tied in plan.tied}
-
-
-def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) -> None:
-    """Write the weights (`.weights.h5`) and the whole model (`.keras`), both or neither.
-
-    >>> write_artifacts(model, Path("tf.weights.h5"), Path("tf.keras"))  # doctest: +SKIP
-
-    Raises:
-        OSError: a file cannot be written; those that were there stay as they were.
-    """
-    with writing(weights_path) as weights, writing(model_path) as whole:
-        model.save_weights(weights)
-        model.save(whole)
 
 
 def _targets(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:
