@@ -77,10 +77,10 @@ def test_the_rules_are_checked_with_their_place(tmp_path, monkeypatch):
     Path("net.rules").write_text(RULES.format('artefacts "keras", "tflit"'))
     (problem,) = check(load_rules(Path("net.rules")))
     assert str(problem) == (
-        "net.rules:3:22: unknown format 'tflit'\n"
+        "net.rules:3:21: unknown format 'tflit'\n"
         '   artefacts "keras", "tflit" }\n'
         "                      ^^^^^^^\n"
         "  did you mean 'tflite'?"
     )
-    with pytest.raises(RulesError, match=r"^net.rules:3:22: unknown format 'tflit'\n  did you mean 'tflite'\?$"):
+    with pytest.raises(RulesError, match=r"^net.rules:3:21: unknown format 'tflit'\n  did you mean 'tflite'\?$"):
         wanted_files(open_project(Path("net.rules")))
