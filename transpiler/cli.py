@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from transpiler.back import unpour_weights
 from transpiler.commands import check_file, is_current, open_assignment, pour_checkpoint, verify_port, write_port
 from transpiler.errors import KerascribeError
 from transpiler.formats import FORMATS
@@ -79,6 +80,19 @@ def pour(
     with bars() as track:
         poured = pour_checkpoint(rules, to or (), representative, track)
     _say(*poured.notes, *(f"wrote {path}" for path in poured.written))
+
+
+@app.command()
+def unpour(
+    rules: Rules,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .safetensors, .pt or .pth.")],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keras's weights: .weights.h5, .keras or .safetensors.")
+    ] = None,
+) -> None:
+    """Turn Keras's weights, tf.weights.h5 if no others are named, into a torch state dict."""
+    went_back = unpour_weights(rules, weights, output)
+    _say(*went_back.notes, f"wrote {went_back.written}")
 
 
 @app.command()

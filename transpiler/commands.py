@@ -85,7 +85,7 @@ def pour_checkpoint(
     targets = wanted_files(project, asked)
     plan = read_plan(project.paths.plan)
     checkpoint = _checkpoint(project, plan)
-    _load_keras()
+    load_keras()
 
     from transpiler.artefacts.write import write_artefacts  # noqa: PLC0415  (imports Keras)
     from transpiler.build import build_from_file  # noqa: PLC0415  (as above)
@@ -111,7 +111,7 @@ def verify_port(rules: Path, tolerance: float, seed: int = 0) -> Verdict:
     if not project.paths.weights.is_file():
         hint = f"run kerascribe pour {rules}"
         raise CheckpointError(Diagnostic("there are no weights", where=project.paths.weights.name, hint=hint))
-    _load_keras()
+    load_keras()
 
     import torch  # noqa: PLC0415  (slow)
 
@@ -157,7 +157,7 @@ def open_assignment(rules: Path | None, name: str) -> Assignment:
     from transpiler.prove.subjects import load_torchvision  # noqa: PLC0415  (imports torch)
 
     load_torchvision()
-    _load_keras()
+    load_keras()
 
     from transpiler.prove.run import assignment  # noqa: PLC0415  (imports torch and Keras)
 
@@ -184,7 +184,7 @@ def _checkpoint(project: Project, plan: WeightPlan) -> Checkpoint:
     return open_checkpoint(project.paths.checkpoint, [f"{part}.{entry.source}" for entry in plan.entries]).below(part)
 
 
-def _load_keras() -> None:
+def load_keras() -> None:
     """Import Keras without TensorFlow's greetings about CPU features."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet():

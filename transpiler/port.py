@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,27 @@ class Port:
         state = {key: _array(tensor) for key, tensor in self._model.state_dict().items()}
         pour(built, self.plan, state, where=self._name)
         return built
+
+    def unpour(self, keras_model: keras.Model) -> dict[str, torch.Tensor]:
+        """The state dict for the torch model that a Keras model makes, trained on after `build`.
+
+        >>> model.load_state_dict(port.unpour(keras_model), strict=True)  # doctest: +SKIP
+
+        What training has not touched is the torch model's own, bit for bit. What cannot simply go back is warned of,
+        see `transpiler.weights.back`.
+
+        Raises:
+            CheckpointError: it is another model.
+        """
+        from transpiler.weights.back import state_of  # noqa: PLC0415
+        from transpiler.weights.pour import variables_by_path  # noqa: PLC0415  (imports keras)
+        from transpiler.weights.torch_tensors import as_numpy, as_torch  # noqa: PLC0415
+
+        own = {key: as_numpy(tensor) for key, tensor in self._model.state_dict().items()}
+        returned = state_of(self.plan, variables_by_path(keras_model, self.plan), own, self._name)
+        for note in returned.notes:
+            warnings.warn(note, stacklevel=2)
+        return as_torch(returned.tensors)
 
     def verify(self, batches: tuple[int, ...] = (1, 3), seed: int = 0) -> Report:
         """Both models on fresh random inputs: per output the largest absolute and relative error.

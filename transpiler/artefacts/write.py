@@ -21,7 +21,8 @@ from transpiler.formats import Target
 from transpiler.progress import Track, silent
 from transpiler.quiet import quiet
 from transpiler.weights.plan import WeightPlan
-from transpiler.weights.tensors import keras_tensors, write_tensors
+from transpiler.weights.pour import variables_by_path
+from transpiler.weights.tensors import write_tensors
 
 if TYPE_CHECKING:
     from transpiler.artefacts.samples import Samples
@@ -89,7 +90,7 @@ def _write(work: _Work, target: Target, path: Path, samples: Samples | None, tra
         case "keras":
             work.model.save(path)
         case "safetensors":
-            write_tensors(path, keras_tensors(work.model, work.plan))
+            write_tensors(path, variables_by_path(work.model, work.plan))
         case "saved_model":
             shutil.copytree(work.exported, path)
         case precision:

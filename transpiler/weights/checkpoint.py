@@ -49,12 +49,20 @@ class Checkpoint(Mapping[str, Array]):
         self._readers = readers
 
     def __getitem__(self, key: str) -> Array:
+        array = self.as_stored(key)
+        return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
+
+    def as_stored(self, key: str) -> Array:
+        """The tensor in the file's own type, bfloat16 as it is.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
         read = self._readers[key]
         try:
-            array = read()
+            return read()
         except (SafetensorError, TypeError, AttributeError, RuntimeError, OSError) as error:
             raise CheckpointError(Diagnostic(f"{key!r} cannot be read: {error}", where=self.where)) from error
-        return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
@@ -156,8 +164,6 @@ def _find_state_dict(content: object, where: str) -> tuple[dict[str, torch.Tenso
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:
-    import torch  # noqa: PLC0415  (see _open_pickle)
+    from transpiler.weights.torch_tensors import as_numpy  # noqa: PLC0415  (imports torch)
 
-    dense = tensor.detach()
-    array: Array = (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
-    return array
+    return as_numpy(tensor)

@@ -38,6 +38,9 @@ class Dropped:
 
     source: str
     reason: str
+    shape: tuple[int, ...] | None = None
+    """What a zero in its place must look like; None where a plan does not say."""
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)

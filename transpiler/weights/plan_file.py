@@ -70,7 +70,7 @@ def plan_text(plan: WeightPlan) -> str:
     lists: dict[str, list[dict[str, object]]] = {
         "entries": [_entry_fields(entry) for entry in plan.entries],
         "tied": [{"key": tied.key, "source": tied.source} for tied in plan.tied],
-        "dropped": [{"source": dropped.source, "reason": dropped.reason} for dropped in plan.dropped],
+        "dropped": [_dropped_fields(dropped) for dropped in plan.dropped],
     }
     head = [f'  "schema": {SCHEMA}', f'  "model": {json.dumps(plan.model)}']
     return "{\n" + ",\n".join([*head, *(_list_text(kind, lists[kind]) for kind in _KINDS)]) + "\n}\n"
@@ -123,7 +123,7 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
 
     entries = each("entries", _entry)
     tied = each("tied", lambda item: Tied(**_texts(item, "key", "source")))
-    dropped = each("dropped", lambda item: Dropped(**_texts(item, "source", "reason")))
+    dropped = each("dropped", _dropped)
     repeated = _repeated(variable for entry in entries for variable in entry.variables)
     problems.extend(Diagnostic(f"variable {name!r} stands in two entries", where, hint=_HINT) for name in repeated)
     if problems:
@@ -164,6 +164,11 @@ def _entry_fields(entry: PlanEntry) -> dict[str, object]:
     if entry.constant is not None:
         fields["constant"] = entry.constant
     return fields
+
+
+def _dropped_fields(dropped: Dropped) -> dict[str, object]:
+    form = {} if dropped.shape is None else {"shape": dropped.shape, "dtype": dropped.dtype}
+    return {"source": dropped.source, **form, "reason": dropped.reason}
 
 
 def _list_text(kind: str, items: list[dict[str, object]]) -> str:
@@ -222,6 +227,16 @@ def _entry(item: dict[str, _Json]) -> PlanEntry:
 
 
 _ENTRY_TEXTS = ("source", "pattern", "dtype")
+
+
+def _dropped(item: dict[str, _Json]) -> Dropped:
+    texts = _texts({name: value for name, value in item.items() if name not in ("shape", "dtype")}, "source", "reason")
+    if "shape" not in item and "dtype" not in item:
+        return Dropped(texts["source"], texts["reason"])
+    dtype = _text(item.get("dtype"), "dtype")
+    if dtype not in _DTYPES:
+        raise CheckpointError(f"unknown dtype {dtype!r}")
+    return Dropped(texts["source"], texts["reason"], _shape(item.get("shape"), "shape"), dtype)
 
 
 def _texts(item: dict[str, _Json], *names: str) -> dict[str, str]:

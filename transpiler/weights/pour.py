@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import keras
 
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.progress import Track, silent
-from transpiler.weights.arrange import Array, to_keras, to_torch
+from transpiler.weights.arrange import Array, to_keras
+from transpiler.weights.back import state_of
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import PlanEntry, WeightPlan
 from transpiler.weights.variables import find_variable, top_layer, variable_names
@@ -42,7 +45,7 @@ def pour(
 
 
 def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
-    """The torch state dict that `model`'s weights make, without the tensors that the plan drops.
+    """The torch tensors that `model`'s weights make, without those that the plan drops.
 
     >>> sorted(unpour(model, plan))  # doctest: +SKIP
     ['fc.bias', 'fc.weight']
@@ -50,13 +53,34 @@ def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
     Raises:
         CheckpointError: the plan does not fit the model.
     """
-    targets = _targets(model, plan)
-    state = {
-        entry.source: to_torch(entry, tuple(keras.ops.convert_to_numpy(variable) for variable in targets[entry]))
-        for entry in plan.entries
-        if entry.constant is None
+    return dict(state_of(replace(plan, dropped=()), variables_by_path(model, plan), {}).tensors)
+
+
+def variables_by_path(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
+    """The values of all variables by their paths in the plan: `stem.conv.kernel`.
+
+    Raises:
+        CheckpointError: the plan does not fit the model.
+    """
+    return {
+        path: keras.ops.convert_to_numpy(variable)
+        for entry, variables in _targets(model, plan).items()
+        for path, variable in zip(entry.variables, variables, strict=True)
     }
-    return state | {tied.key: state[tied.source] for tied in plan.tied}
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights in a `.weights.h5` or `.keras` file; of the latter nothing else is read.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another model.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras and h5py raise whatever they like
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        hint = "the model must be the one that `kerascribe generate` wrote; save a larger one's part of it"
+        raise CheckpointError(Diagnostic(f"cannot be loaded: {reason}", where=path.name, hint=hint)) from error
 
 
 def _targets(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:

@@ -1,6 +1,6 @@
 """Tensors by name in a `.safetensors` file: the weights of a Keras model under the names that its plan gives them.
 
->>> write_tensors(Path("tf.safetensors"), keras_tensors(model, plan))  # doctest: +SKIP
+>>> write_tensors(Path("tf.safetensors"), variables_by_path(model, plan))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -8,24 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
+from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.weights.arrange import Array
 from transpiler.weights.plan import WeightPlan
-from transpiler.weights.variables import find_variable, top_layer
-
-
-def keras_tensors(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
-    """The values of all variables by their paths in the plan: `stem.conv.kernel`.
-
-    Raises:
-        CheckpointError: the model has not the variables of the plan.
-    """
-    root = top_layer(model)
-    names = (name for entry in plan.entries for name in entry.variables)
-    return {name: keras.ops.convert_to_numpy(find_variable(root, name)) for name in names}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
@@ -36,3 +25,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
     """
     # safetensors takes the bytes as they lie in memory.
     save_file({name: np.require(array, requirements="C") for name, array in tensors.items()}, path)
+
+
+def read_tensors(path: Path, plan: WeightPlan) -> dict[str, Array]:
+    """The values of all Keras variables of the plan, from a file that `write_tensors` wrote.
+
+    Raises:
+        CheckpointError: the file is damaged, or has not just the variables of the plan; all is listed.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise CheckpointError(Diagnostic(f"not a readable safetensors file: {error}", where=path.name)) from error
+    names = [name for entry in plan.entries for name in entry.variables]
+    problems = [Diagnostic(f"missing: {name!r}", where=path.name) for name in names if name not in tensors]
+    problems += [Diagnostic(f"left over: {name!r}", where=path.name) for name in tensors if name not in names]
+    if problems:
+        raise CheckpointError(problems)
+    return {name: tensors[name] for name in names}
