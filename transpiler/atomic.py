@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from transpiler.places import exchange, is_abandoned, locked
@@ -26,8 +26,21 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: the folder is missing or cannot be written; a file that was there stays as it was.
     """
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_texts({path: text})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files that belong together: all are there before the first one takes its place.
+
+    >>> write_texts({Path("tf.weights.json"): plan, Path("tf.py"): source})  # doctest: +SKIP
+
+    Raises:
+        OSError: as for `write_text`; files that were there stay as they were.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, text in texts.items():
+            temporary = stack.enter_context(writing(path))
+            temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from transpiler.weights.back import Returned, state_of
 from transpiler.weights.checkpoint import open_checkpoint
 from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import read_plan
+from transpiler.weights.same_run import require_pair
 from transpiler.weights.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def unpour_weights(rules: Path, weights: Path | None, output: Path) -> WentBack:
     if not weights.is_file():
         raise CheckpointError(Diagnostic("there are no weights", where=weights.name, hint=f"kerascribe pour {rules}"))
     plan = read_plan(project.paths.plan)
+    require_pair(plan, project.paths.plan, project.paths.source)
     whole = _original(project, plan)
     values = _values(project, plan, weights)
     returned = _in_the_whole(project, plan, values, whole)

@@ -22,6 +22,7 @@ from transpiler.weights.checkpoint import Checkpoint, open_checkpoint
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import plan_text, read_plan
+from transpiler.weights.same_run import require_pair
 
 if TYPE_CHECKING:
     from transpiler.prove.run import Assignment
@@ -84,6 +85,7 @@ def pour_checkpoint(
     project = open_project(rules)
     targets = wanted_files(project, asked)
     plan = read_plan(project.paths.plan)
+    require_pair(plan, project.paths.plan, project.paths.source)
     checkpoint = _checkpoint(project, plan)
     load_keras()
 

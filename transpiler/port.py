@@ -27,7 +27,8 @@ from transpiler.outline import outline
 from transpiler.pipeline import Stages, run_stages
 from transpiler.render import render
 from transpiler.weights.plan import WeightPlan
-from transpiler.weights.plan_file import plan_path, write_plan
+from transpiler.weights.plan_file import plan_path, plan_text
+from transpiler.weights.same_run import digest
 
 if TYPE_CHECKING:
     import keras
@@ -50,11 +51,10 @@ class Port:
 
     def write(self, path: Path | str) -> None:
         """Write `tf.py` at `path` and the plan beside it, both whole or not at all."""
-        from transpiler.atomic import write_text  # noqa: PLC0415
+        from transpiler.atomic import write_texts  # noqa: PLC0415
 
         path = Path(path)
-        write_plan(plan_path(path), self.plan)
-        write_text(path, self.source)
+        write_texts({plan_path(path): plan_text(self.plan), path: self.source})
 
     def build(self) -> keras.Model:
         """The Keras model that the source makes, with the torch model's weights poured in."""
@@ -146,8 +146,8 @@ def transpile(
     kwargs = in_order(model, kwargs or {})
     stages = run_stages(model, args, kwargs, book, name, constructors, dynamic or {})
     laid_out = stages.laid_out
-    plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied)
     source = render(outline(stages.lowered))
+    plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied, digest(source))
     return Port(source, laid_out.signature, plan, stages, model, (args, kwargs), name)
 
 

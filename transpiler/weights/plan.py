@@ -57,3 +57,5 @@ class WeightPlan:
     entries: tuple[PlanEntry, ...]
     dropped: tuple[Dropped, ...]
     tied: tuple[Tied, ...] = ()
+    source_digest: str = ""
+    """sha256 of the `tf.py` that was written with it, "" for none: both belong together."""

@@ -73,6 +73,8 @@ def plan_text(plan: WeightPlan) -> str:
         "dropped": [_dropped_fields(dropped) for dropped in plan.dropped],
     }
     head = [f'  "schema": {SCHEMA}', f'  "model": {json.dumps(plan.model)}']
+    if plan.source_digest:
+        head.append(f'  "source_sha256": {json.dumps(plan.source_digest)}')
     return "{\n" + ",\n".join([*head, *(_list_text(kind, lists[kind]) for kind in _KINDS)]) + "\n}\n"
 
 
@@ -128,7 +130,7 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
     problems.extend(Diagnostic(f"variable {name!r} stands in two entries", where, hint=_HINT) for name in repeated)
     if problems:
         raise CheckpointError(problems)
-    return WeightPlan(str(document["model"]), entries, dropped, tied)
+    return WeightPlan(str(document["model"]), entries, dropped, tied, str(document.get("source_sha256", "")))
 
 
 def constant_value(entry: PlanEntry) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
