@@ -14,6 +14,7 @@ import keras
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.progress import Track, silent
 from transpiler.weights.arrange import Array, to_keras
+from transpiler.weights.assign import assign
 from transpiler.weights.back import state_of
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import PlanEntry, WeightPlan
@@ -41,7 +42,7 @@ def pour(
     found = match_checkpoint(plan, tensors, where)
     for entry in track(plan.entries, "pouring"):
         for variable, value in zip(targets[entry], to_keras(entry, found[entry.source]), strict=True):
-            variable.assign(value)
+            assign(variable, value)
 
 
 def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
