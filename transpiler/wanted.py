@@ -47,6 +47,12 @@ def representative_data(project: Project, given: Path | None) -> Path | None:
     return given or (project.paths.rules.parent / named if named else None)
 
 
+def _replaceable(wanted: Target) -> bool:
+    """Whether the folder at the target's path is an older SavedModel, or empty."""
+    is_folder = wanted.format.name == "saved_model"
+    return is_folder and ((wanted.path / "saved_model.pb").is_file() or not any(wanted.path.iterdir()))
+
+
 def _conflicts(project: Project, targets: Sequence[Target]) -> Iterator[Diagnostic]:
     paths = project.paths
     read = {path.resolve() for path in (paths.rules, paths.source, paths.plan, paths.checkpoint) if path}
@@ -58,6 +64,9 @@ def _conflicts(project: Project, targets: Sequence[Target]) -> Iterator[Diagnost
             yield Diagnostic("is read, so it cannot be written", where=each.path.name, hint=hint)
         if place in seen:
             yield Diagnostic("is to be written twice", where=each.path.name, hint=f"name two places: --to {example}")
+        if each.path.is_dir() and not _replaceable(each):
+            hint = "what is in it would be lost: name another place"
+            yield Diagnostic("is a folder that holds something else", where=str(each.path), hint=hint)
         if not each.path.parent.is_dir():
             yield Diagnostic("there is no such folder", where=str(each.path.parent))
         seen.add(place)

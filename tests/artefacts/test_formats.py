@@ -198,6 +198,23 @@ def test_operators_that_tflite_lacks_are_named_and_nothing_is_written(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
 
 
+def test_full_int8_of_a_model_of_any_size(tmp_path):
+    import keras
+
+    from transpiler.artefacts.run_tflite import run_tflite
+
+    x = keras.Input((None, None, 3), name="x")
+    model = keras.Model(x, keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x))
+    random = np.random.default_rng(0)
+    for number, size in enumerate([(8, 6), (8, 6), (12, 10)]):
+        np.save(tmp_path / f"{number}.npy", random.standard_normal((9, *size, 3)).astype(np.float32))
+    write_artefacts(model, WeightPlan("x", (), ()), [target("tflite-int8", tmp_path / "tf.py")], tmp_path)
+    given = random.standard_normal((1, 9, 7, 3)).astype(np.float32)
+    expected = np.asarray(model(given))
+    (found,) = run_tflite((tmp_path / "tf.int8.tflite").read_bytes(), {"x": given}).values()
+    assert np.abs(found - expected).max() / np.abs(expected).max() <= EIGHT_BITS
+
+
 def test_full_int8_needs_samples(folder):
     targets = [target("tflite-int8", folder / "tf.py")]
     with pytest.raises(CheckpointError, match=r"^tflite-int8: needs a folder of representative data\n"):

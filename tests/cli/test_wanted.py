@@ -72,6 +72,18 @@ def test_the_checkpoint_is_not_overwritten(project, tmp_path):
         wanted_files(project(), [given])
 
 
+def test_a_folder_of_something_else_is_not_replaced(project, tmp_path):
+    for name in ("empty", "full", "saved"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    (tmp_path / "net.keras").mkdir()
+    assert len(wanted_files(project(), [f"saved_model={tmp_path / name}" for name in ("empty", "saved", "new")])) == 3
+    for given in (f"saved_model={tmp_path / 'full'}", f"saved_model={tmp_path}", f"keras={tmp_path / 'net.keras'}"):
+        with pytest.raises(RulesError, match=": is a folder that holds something else\n  what is in it would be lost"):
+            wanted_files(project(), [given])
+
+
 def test_the_rules_are_checked_with_their_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("net.rules").write_text(RULES.format('artefacts "keras", "tflit"'))
