@@ -30,7 +30,7 @@ import keras
 from scripts.tables import markdown
 from tests.networks import SLIMNECK, images, slimneck_module
 from transpiler import transpile
-from transpiler.artefacts.run_tflite import run_tflite
+from transpiler.artefacts.run_tflite import tflite_runner
 from transpiler.artefacts.write import write_artefacts
 from transpiler.formats import target
 from transpiler.parts import stop_after
@@ -74,7 +74,8 @@ def measure(name: str, calibration: int, count: int, folder: Path) -> Iterator[t
     write_artefacts(built, port.plan, targets, folder)
     for each in targets:
         content = each.path.read_bytes()
-        found = [parts(run_tflite(content, {"x": image})) for image in given]
+        run = tflite_runner(content)
+        found = [parts(run({"x": image})) for image in given]
         boxes, scores = (sqnr(expected, found, part) for part in ("boxes", "scores"))
         size = f"{len(content) / 2**20:.2f} MiB"
         yield name, each.format.name, size, f"{boxes:.1f} dB", f"{scores:.1f} dB", f"{agreement(expected, found):.1%}"
@@ -108,11 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure TFLite against float on the slim-neck detector.")
     parser.add_argument("--calibration", type=int, default=32, help="images that scale the integers (32)")
     parser.add_argument("--images", type=int, default=16, help="images that are measured (16)")
+    parser.add_argument("--detector", choices=_PARTS, action="append", help="how much of it (both)")
     options = parser.parse_args()
     head = ("detector", "format", "size", "boxes", "scores", "same top class")
     sys.path.insert(0, str(SLIMNECK))  # its scripts import each other
     rows = []
-    for name in _PARTS:
+    for name in options.detector or _PARTS:
         with tempfile.TemporaryDirectory() as folder:
             rows += list(measure(name, options.calibration, options.images, Path(folder)))
     print(markdown(head, rows))

@@ -132,10 +132,10 @@ def test_safetensors_under_the_names_of_the_plan(folder, poured):
     [("tf", FLOAT), ("tf.float16", HALF), ("tf.dynamic", EIGHT_BITS), ("tf.int8", EIGHT_BITS)],
 )
 def test_tflite(folder, poured, name, tolerance):
-    from transpiler.artefacts.run_tflite import run_tflite
+    from transpiler.artefacts.run_tflite import tflite_runner
 
     given = np.load(folder / "given.npz")
-    outputs = run_tflite((folder / f"{name}.tflite").read_bytes(), {"ids": given["ids"], "x": given["x"]})
+    outputs = tflite_runner((folder / f"{name}.tflite").read_bytes())({"ids": given["ids"], "x": given["x"]})
     check(folder, outputs, tolerance)
 
 
@@ -201,7 +201,7 @@ def test_operators_that_tflite_lacks_are_named_and_nothing_is_written(tmp_path, 
 def test_full_int8_of_a_model_of_any_size(tmp_path):
     import keras
 
-    from transpiler.artefacts.run_tflite import run_tflite
+    from transpiler.artefacts.run_tflite import tflite_runner
 
     x = keras.Input((None, None, 3), name="x")
     model = keras.Model(x, keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x))
@@ -211,7 +211,7 @@ def test_full_int8_of_a_model_of_any_size(tmp_path):
     write_artefacts(model, WeightPlan("x", (), ()), [target("tflite-int8", tmp_path / "tf.py")], tmp_path)
     given = random.standard_normal((1, 9, 7, 3)).astype(np.float32)
     expected = np.asarray(model(given))
-    (found,) = run_tflite((tmp_path / "tf.int8.tflite").read_bytes(), {"x": given}).values()
+    (found,) = tflite_runner((tmp_path / "tf.int8.tflite").read_bytes())({"x": given}).values()
     assert np.abs(found - expected).max() / np.abs(expected).max() <= EIGHT_BITS
 
 

@@ -1,13 +1,14 @@
 """Runs a TFLite model on arrays of ordinary numbers, whatever it computes with itself.
 
->>> run_tflite(Path("tf.int8.tflite").read_bytes(), {"x": image})["output_0"].shape  # doctest: +SKIP
-(1, 2268, 85)
+>>> run = tflite_runner(Path("tf.int8.tflite").read_bytes())  # doctest: +SKIP
+>>> run({"x": image})["output_0"].shape  # doctest: +SKIP
+(1, 3024, 85)
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,19 +18,25 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 
-def run_tflite(content: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs of the model by name, integers of a quantised model scaled back.
+def tflite_runner(content: bytes) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """A function from inputs to outputs, both by name, integers of a quantised model scaled.
 
     Args:
         content: the `.tflite` file.
-        inputs: one array for each input, by its name, in Keras's order of axes.
+
+    Returns:
+        A function of one array for each input, in Keras's order of axes.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's interpreter is to move to another package
         runner = tf.lite.Interpreter(model_content=content).get_signature_runner()
     given, made = runner.get_input_details(), runner.get_output_details()
-    outputs = runner(**{name: _scaled(array, given[name]) for name, array in inputs.items()})
-    return {name: _restored(array, made[name]) for name, array in outputs.items()}
+
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        outputs = runner(**{name: _scaled(array, given[name]) for name, array in inputs.items()})
+        return {name: _restored(array, made[name]) for name, array in outputs.items()}
+
+    return run
 
 
 def _scaled(array: Array, details: Mapping[str, Any]) -> Array:
