@@ -165,7 +165,7 @@ def test_a_tied_tensor_is_the_mean_of_its_variables_and_is_named(make):
     train(rules.parent, "head.kernel", lambda value: value + 0.5)
     went_back = unpour_weights(rules, rules.parent / "trained.weights.h5", rules.parent / "back.pt")
     (note,) = went_back.notes
-    assert note.startswith("emb.weight is the mean of emb.embeddings, head.kernel: torch has one tensor for them")
+    assert note.startswith("head.weight is the mean of emb.embeddings, head.kernel: torch has one tensor for them")
     assert note.endswith("5.0e-01 apart")
     found = torch.load(rules.parent / "back.pt", weights_only=True)
     torch.testing.assert_close(found["emb.weight"], state["emb.weight"] + 0.25)

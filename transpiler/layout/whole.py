@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transpiler import code as out
@@ -15,11 +16,10 @@ from transpiler.layout.lower import BlockLowering
 from transpiler.layout.names import dimension_letters
 from transpiler.layout.program import LaidOut
 from transpiler.layout.results import shown
-from transpiler.layout.ties import one_owner_each, other_names, with_shape
 from transpiler.lift.program import Size, Value, output_values
 from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram
-from transpiler.weights.plan import Dropped
+from transpiler.weights.plan import Dropped, Tied
 
 _CHANNELS_LAST_RANKS = (4, 5)
 
@@ -51,16 +51,37 @@ def layout(
     leaves = _named(program.root.output)
     results, described = _results(lowering, leaves, outputs)
     body = lowering.closed(_arguments(program, held), _rebuilt(program.root.output, iter(results)), results)
-    state = program.root.module.state_dict(keep_vars=True)
-    entries, twins = one_owner_each(_unique(lowering.plan), state)
+    entries = _unique(lowering.plan)
     poured = {entry.source for entry in entries}
     known = {drop.source for drop in lowering.dropped}
-    called = {key for pair in (*program.tied, *twins) for key in pair} | poured
-    dropped = [drop for drop in lowering.dropped if drop.source not in called]
-    dropped += [Dropped(key, "no output depends on it") for key in state if key not in called and key not in known]
-    tied = other_names((*program.tied, *twins), poured)
-    shaped = tuple(with_shape(drop, state[drop.source]) for drop in dropped)
+    tied = _tied(program, poured)
+    owned = {tie.key for tie in tied} | poured
+    dropped = [drop for drop in lowering.dropped if drop.source not in owned]
+    state = program.root.module.state_dict()
+    dropped += [Dropped(key, "no output depends on it") for key in state if key not in owned and key not in known]
+    shaped = tuple(_with_shape(drop, state[drop.source]) for drop in dropped)
     return LaidOut(body, Signature(tuple(inputs), described), entries, shaped, tied)
+
+
+def _with_shape(drop: Dropped, tensor: Any) -> Dropped:
+    """What is dropped, with what a zero in its place must look like."""
+    return replace(drop, shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
+
+
+def _tied(program: MatchedProgram, poured: Collection[str]) -> tuple[Tied, ...]:
+    """For every tensor under several names the one that is poured, and the others.
+
+    Another one may be poured as well, where two layers share a tensor: in Keras, each layer has its own.
+    """
+    groups: dict[str, list[str]] = {}
+    for key, source in program.tied:
+        groups.setdefault(source, [source]).append(key)
+    found = []
+    for names in groups.values():
+        owner = next((name for name in names if name in poured), None)
+        if owner is not None:
+            found += [Tied(name, owner) for name in names if name != owner]
+    return tuple(found)
 
 
 def _order(value: Value, pattern: Pattern | None) -> tuple[int, ...]:

@@ -467,7 +467,7 @@ class _Lifter:
         owners: dict[tuple[int, tuple[int, ...]], str] = {}
         for key in sorted(self.read):
             if key in state:
-                owners[_identity(state[key])] = key
+                owners.setdefault(_identity(state[key]), key)
         tied = []
         dropped = []
         for key, tensor in state.items():

@@ -57,7 +57,7 @@ def state_of(plan: WeightPlan, values: Mapping[str, Array], original: Mapping[st
     notes: list[str] = []
     tensors: dict[str, Array] = {}
     aliases = {tied.key: tied.source for tied in plan.tied}
-    for source, entries in _by_source(plan).items():
+    for source, entries in _by_source(plan, aliases).items():
         try:
             found = [to_torch(entry, tuple(values[name] for name in entry.variables)) for entry in entries]
         except CheckpointError as error:
@@ -86,11 +86,12 @@ def state_of(plan: WeightPlan, values: Mapping[str, Array], original: Mapping[st
     return Returned({key: tensors[key] for key in dict.fromkeys([*ordered, *tensors])}, tuple(notes))
 
 
-def _by_source(plan: WeightPlan) -> dict[str, list[PlanEntry]]:
+def _by_source(plan: WeightPlan, aliases: Mapping[str, str]) -> dict[str, list[PlanEntry]]:
+    """The entries of each tensor of the model, whichever of its names they read it by."""
     groups: dict[str, list[PlanEntry]] = {}
     for entry in plan.entries:
         if entry.constant is None:
-            groups.setdefault(entry.source, []).append(entry)
+            groups.setdefault(aliases.get(entry.source, entry.source), []).append(entry)
     return groups
 
 
