@@ -16,8 +16,8 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
+from transpiler.back import unpour_weights
 from transpiler.commands import (
     check_file,
     open_assignment,
@@ -28,6 +28,7 @@ from transpiler.commands import (
     write_port,
 )
 from transpiler.errors import KerascribeError
+from transpiler.formats import FORMATS
 from transpiler.progress import bars
 from transpiler.rule_listing import describe_rules, explain_rule
 from transpiler.session import load_project
@@ -38,6 +39,7 @@ DIFFERS = 1
 USER_MUST_ACT = 2
 OUR_MISTAKE = 70  # EX_SOFTWARE of sysexits.h
 _FAULTS = ", ".join(Fault)
+_FORMATS = ", ".join(each.name for each in FORMATS)
 
 
 class Stage(StrEnum):
@@ -87,15 +89,34 @@ def generate(
 @app.command()
 def pour(
     rules: Rules,
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"What to write, may be repeated: {_FORMATS}.")
+    ] = None,
+    representative: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Samples as .npy files, for tflite-int8.")
+    ] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND:PATTERN", help=f"Let faults pass for these tensors, may be repeated: {_FAULTS}."),
     ] = None,
 ) -> None:
-    """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras."""
+    """Pour the checkpoint that the rules name into tf.py: writes tf.weights.h5 and tf.keras, or what the rules say."""
     with bars() as track:
-        poured = pour_checkpoint(rules, allow or (), track)
+        poured = pour_checkpoint(rules, to or (), representative, allow or (), track)
     _say(*poured.notes, *(f"wrote {path}" for path in poured.written))
+
+
+@app.command()
+def unpour(
+    rules: Rules,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .safetensors, .pt or .pth.")],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keras's weights: .weights.h5, .keras or .safetensors.")
+    ] = None,
+) -> None:
+    """Turn Keras's weights, tf.weights.h5 if no others are named, into a torch state dict."""
+    went_back = unpour_weights(rules, weights, output)
+    _say(*went_back.notes, f"wrote {went_back.written}")
 
 
 @app.command()
@@ -162,12 +183,11 @@ def prove_rules(
     """Prove every example of the rules: run it in torch and in Keras; without a file, of those that ship with us."""
     work = open_assignment(rules, name)
     differing = 0
-    screen = Console(stderr=True)
-    silent = not screen.is_terminal
-    for outcome in track(work.outcomes(), "", len(work.claims), console=screen, transient=True, disable=silent):
-        if not outcome.ok:
-            differing += 1
-            _say(str(outcome))
+    with bars() as track:
+        for outcome in track(work.outcomes(), "proving", len(work.claims)):
+            if not outcome.ok:
+                differing += 1
+                _say(str(outcome))
     _say(*(f"{position}: no example" for position in dict.fromkeys(rule.position for rule in work.unproven)))
     _say(f"{len(work.claims)} examples, {differing} of them differ; {len(work.unproven)} rules have no example")
     if differing:

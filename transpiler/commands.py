@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,16 @@ from transpiler.errors import CheckpointError, Diagnostic, ModelError, RulesErro
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules
 from transpiler.progress import Track, silent
+from transpiler.quiet import quiet
 from transpiler.session import Project, load_project, open_project
 from transpiler.source_files import left_over
+from transpiler.wanted import Wanted, representative_data, wanted_files
 from transpiler.weights.allowances import parse_allowances
 from transpiler.weights.checkpoint import Checkpoint, open_checkpoint
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import WeightPlan
 from transpiler.weights.plan_file import plan_text, read_plan
+from transpiler.weights.same_run import require_pair
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +51,7 @@ class Poured:
 
     written: tuple[Path, ...]
     notes: tuple[str, ...]
-    """How the tensors were found in the checkpoint."""
+    """How the tensors were found in the checkpoint, and what the files written need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,19 @@ def out_of_date(rules: Path, *, split: bool | None = None) -> tuple[str, ...]:
     return (*found, f"out of date: {_generate_anew(project)}") if found else ()
 
 
-def pour_checkpoint(rules: Path, allow: Sequence[str] = (), track: Track = silent) -> Poured:
+def pour_checkpoint(
+    rules: Path,
+    asked: Sequence[str] = (),
+    representative: Path | None = None,
+    allow: Sequence[str] = (),
+    track: Track = silent,
+) -> Poured:
     """Pour the checkpoint that the rules name into the generated source on disk.
 
     Args:
         rules: the rules file.
+        asked: formats to write, each with a path or without (`transpiler.formats`); the rules' own by default.
+        representative: folder of samples for full integer models; the rules' own by default.
         allow: faults of the checkpoint that may pass, `missing:head.*` (`transpiler.weights.allowances`).
         track: shows how far it is.
 
@@ -104,15 +114,17 @@ def pour_checkpoint(rules: Path, allow: Sequence[str] = (), track: Track = silen
     """
     allowances = parse_allowances(allow)
     project = open_project(rules)
+    targets = wanted_files(project, asked)
     plan = read_plan(project.paths.plan)
+    require_pair(plan, project.paths.plan, project.paths.source)
     checkpoint = _checkpoint(project, plan)
     model = _blank(project)
 
-    from transpiler.weights.pour_files import pour_files  # noqa: PLC0415  (imports Keras)
+    from transpiler.artefacts.pour_targets import pour_targets  # noqa: PLC0415  (imports Keras)
 
-    paths = (project.paths.weights, project.paths.model)
-    record = pour_files(model, plan, checkpoint, paths, allowances, track)
-    return Poured(paths, (*checkpoint.notes, *map(str, record.allowed)))
+    wanted = Wanted(targets, representative_data(project, representative), allowances)
+    notes = pour_targets(model, lambda: _built(project), plan, checkpoint, wanted, track)
+    return Poured(tuple(each.path for each in targets), (*checkpoint.notes, *notes))
 
 
 def prove_weights(rules: Path, artefacts: Sequence[Path] = (), track: Track = silent) -> tuple[Proof, ...]:
@@ -246,18 +258,16 @@ def _blank(project: Project) -> keras.Model:
         return build_from_file(project.paths.source)
 
 
-def load_keras() -> None:
-    """Import Keras without TensorFlow's greetings about CPU features.
+def _built(project: Project) -> keras.Model:
+    load_keras()
 
-    They come from C++ before any setting is read, so only the file descriptor of stderr can be kept from them.
-    """
+    from transpiler.build import build_from_file  # noqa: PLC0415  (imports Keras)
+
+    return build_from_file(project.paths.source)
+
+
+def load_keras() -> None:
+    """Import Keras without TensorFlow's greetings about CPU features."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            import keras  # noqa: F401, PLC0415  (slow)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    with quiet():
+        import keras  # noqa: F401, PLC0415  (slow)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ from transpiler.outline import ClassProgram, outline
 from transpiler.pipeline import Stages, run_stages
 from transpiler.render import render, render_package
 from transpiler.weights.plan import WeightPlan
-from transpiler.weights.plan_file import plan_path, write_plan
+from transpiler.weights.plan_file import plan_path, plan_text
+from transpiler.weights.same_run import digest
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +57,9 @@ class Port:
 
         >>> port.split().write("tf")  # doctest: +SKIP
         """
-        return replace(self, package=render_package(self._program))
+        package = render_package(self._program)
+        plan = replace(self.plan, source_digest=digest([package[name] for name in sorted(package)]))
+        return replace(self, package=package, plan=plan)
 
     def write(self, path: Path | str) -> list[Path]:
         """Write `tf.py` at `path`, or a folder of that name if the source is split, and the plan beside it.
@@ -66,12 +70,13 @@ class Port:
         Raises:
             RulesError: something that kerascribe did not write stands in the way; nothing is written.
         """
+        from transpiler.atomic import write_text  # noqa: PLC0415
         from transpiler.source_files import check_free, source_place, write_source  # noqa: PLC0415
 
         place = source_place(Path(path), split=bool(self.package))
         files = self.texts(place)
         check_free(files, place)
-        write_plan(plan_path(place), self.plan)
+        write_text(plan_path(place), plan_text(self.plan))
         return write_source(files, place)
 
     def texts(self, place: Path) -> dict[Path, str]:
@@ -88,6 +93,27 @@ class Port:
         state = {key: _array(tensor) for key, tensor in self._model.state_dict().items()}
         pour(built, self.plan, state, where=self._name)
         return built
+
+    def unpour(self, keras_model: keras.Model) -> dict[str, torch.Tensor]:
+        """The state dict for the torch model that a Keras model makes, trained on after `build`.
+
+        >>> model.load_state_dict(port.unpour(keras_model), strict=True)  # doctest: +SKIP
+
+        What training has not touched is the torch model's own, bit for bit. What cannot simply go back is warned of,
+        see `transpiler.weights.back`.
+
+        Raises:
+            CheckpointError: it is another model.
+        """
+        from transpiler.weights.back import state_of  # noqa: PLC0415
+        from transpiler.weights.pour import variables_by_path  # noqa: PLC0415  (imports keras)
+        from transpiler.weights.torch_tensors import as_numpy, as_torch  # noqa: PLC0415
+
+        own = {key: as_numpy(tensor) for key, tensor in self._model.state_dict().items()}
+        returned = state_of(self.plan, variables_by_path(keras_model, self.plan), own, self._name)
+        for note in returned.notes:
+            warnings.warn(note, stacklevel=2)
+        return as_torch(returned.tensors)
 
     def verify(self, batches: tuple[int, ...] = (1, 3), seed: int = 0) -> Report:
         """Both models on fresh random inputs: per output the largest absolute and relative error.
@@ -148,9 +174,10 @@ def transpile(
     kwargs = in_order(model, kwargs or {})
     stages = run_stages(model, args, kwargs, book, name, constructors, dynamic or {})
     laid_out = stages.laid_out
-    plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied)
     program = outline(stages.lowered)
-    port = Port(render(program), {}, laid_out.signature, plan, stages, program, model, (args, kwargs), name)
+    source = render(program)
+    plan = WeightPlan(name, laid_out.entries, laid_out.dropped, laid_out.tied, digest([source]))
+    port = Port(source, {}, laid_out.signature, plan, stages, program, model, (args, kwargs), name)
     return port.split() if stages.lowered.style.split else port
 
 

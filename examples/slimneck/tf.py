@@ -2,6 +2,21 @@
 
 Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `slimneck.rules` (sha256
 0f7dab6d). Do not edit: change the rules and run `kerascribe generate slimneck.rules`.
+
+Classes, each below the uppermost that uses it, with what it uses besides:
+    TFSlimNeck
+        TFConv
+        TFC3: TFConv
+            TFBottleneck: TFConv
+        TFSPPF: TFConv
+        TFGSConv: TFConv
+        TFConcat
+        TFVoVGSCSP: TFConv
+            TFGSBottleneck: TFGSConv
+        TFVoVGSCSPC: TFConv
+            TFGSBottleneckC: TFGSConv, TFConv
+        TFGSConvShuffleNet: TFConv
+        TFDetect
 """
 
 import keras
@@ -24,11 +39,11 @@ class TFConv(layers.Layer):
             self.conv = keras.Sequential(
                 [
                     layers.ZeroPadding2D(k // 2 if p is None else p),
-                    layers.Conv2D(c2, k, strides=s, use_bias=False),
+                    layers.Conv2D(c2, k, strides=s, groups=g, use_bias=False),
                 ]
             )
         else:
-            self.conv = layers.Conv2D(c2, k, padding="same", use_bias=False)
+            self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
         self.bn = layers.BatchNormalization(momentum=0.97)
         self.act = (
             layers.Activation("silu" if act is True else act)
@@ -196,6 +211,8 @@ class TFGSConvShuffleNet(layers.Layer):
     def __init__(self, c1, c2, k=1, s=1, g=1, act=True, **kwargs):
         super().__init__(**kwargs)
         c_ = c2 // 2
+        self.c = c_
+        self.c2 = c2
         self.cv1 = TFConv(c1, c_, k, s, g=g, act=act)
         self.cv2 = TFConv(c_, c_, 5, g=c_, act=act)
 
@@ -203,9 +220,9 @@ class TFGSConvShuffleNet(layers.Layer):
         x1 = self.cv1(x)
         x2 = ops.concatenate([x1, self.cv2(x1)], axis=-1)
         x2 = ops.transpose(
-            ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (2, 32)), (0, 1, 2, 4, 3)
+            ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (2, self.c)), (0, 1, 2, 4, 3)
         )  # n h w c2 c1 -> n h w c1 c2
-        return ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (64,))
+        return ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (self.c2,))
 
 
 @serializable
@@ -220,11 +237,13 @@ class TFDetect(layers.Layer):
             (30, 61, 62, 45, 59, 119),
             (116, 90, 156, 198, 373, 326),
         ),
+        strides=(8, 16, 32),
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.no = nc + 5
         self.na = len(anchors[0]) // 2
+        self.stride = strides
         self.m = [layers.Conv2D(self.no * self.na, 1) for _ in range(3)]
         self.anchors = self.add_weight(
             shape=(3, 3, 2), initializer="zeros", trainable=False, name="anchors"
@@ -235,49 +254,55 @@ class TFDetect(layers.Layer):
         y_2 = ops.arange(24, dtype="float32")
         x_2 = ops.arange(32, dtype="float32")
         yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
-        grid = ops.stack([xv, yv], axis=-1) - 0.5
+        xv = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[0] * 8
         y = ops.sigmoid(y)
         xy, wh, conf = ops.split(
-            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (3, 85)), [2, 4], axis=-1
+            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
+            [2, 4],
+            axis=-1,
         )
-        xy = (xy * 2 + ops.expand_dims(grid, 2)) * 8
+        xy = (xy * 2 + ops.expand_dims(xv, 2)) * 8
         wh = (wh * 2) ** 2 * anchor_grid
-        y = ops.concatenate([xy, wh, conf], axis=-1)
-        y_2 = self.m[1](x[1])
-        y_3 = ops.arange(12, dtype="float32")
+        xy = ops.concatenate([xy, wh, conf], axis=-1)
+        y = self.m[1](x[1])
+        y_2 = ops.arange(12, dtype="float32")
         x_2 = ops.arange(16, dtype="float32")
-        yv, xv = ops.meshgrid(y_3, x_2, indexing="ij")
-        grid = ops.stack([xv, yv], axis=-1) - 0.5
-        anchor_grid = self.anchors[1] * 16
-        y_2 = ops.sigmoid(y_2)
-        xy, wh, conf = ops.split(
-            ops.reshape(y_2, (-1,) + ops.shape(y_2)[1:3] + (3, 85)), [2, 4], axis=-1
+        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
+        xv = ops.stack([xv, yv], axis=-1) - 0.5
+        anchor_grid = self.anchors[1] * self.stride[1]
+        y = ops.sigmoid(y)
+        xy_2, wh, conf = ops.split(
+            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
+            [2, 4],
+            axis=-1,
         )
-        xy = (xy * 2 + ops.expand_dims(grid, 2)) * 16
+        xy_2 = (xy_2 * 2 + ops.expand_dims(xv, 2)) * self.stride[1]
         wh = (wh * 2) ** 2 * anchor_grid
-        y_2 = ops.concatenate([xy, wh, conf], axis=-1)
-        y_3 = self.m[2](x[2])
-        y_4 = ops.arange(6, dtype="float32")
+        xy_2 = ops.concatenate([xy_2, wh, conf], axis=-1)
+        y = self.m[2](x[2])
+        y_2 = ops.arange(6, dtype="float32")
         x = ops.arange(8, dtype="float32")
-        yv, xv = ops.meshgrid(y_4, x, indexing="ij")
+        yv, xv = ops.meshgrid(y_2, x, indexing="ij")
         grid = ops.stack([xv, yv], axis=-1) - 0.5
-        anchor_grid = self.anchors[2] * 32
-        y_3 = ops.sigmoid(y_3)
-        xy, wh, conf = ops.split(
-            ops.reshape(y_3, (-1,) + ops.shape(y_3)[1:3] + (3, 85)), [2, 4], axis=-1
+        anchor_grid = self.anchors[2] * self.stride[2]
+        y = ops.sigmoid(y)
+        xy_3, wh, conf = ops.split(
+            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
+            [2, 4],
+            axis=-1,
         )
-        xy = (xy * 2 + ops.expand_dims(grid, 2)) * 32
+        xy_3 = (xy_3 * 2 + ops.expand_dims(grid, 2)) * self.stride[2]
         wh = (wh * 2) ** 2 * anchor_grid
-        y_3 = ops.concatenate([xy, wh, conf], axis=-1)
+        y = ops.concatenate([xy_3, wh, conf], axis=-1)
+        xy = ops.transpose(xy, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
+        xy_2 = ops.transpose(xy_2, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
         y = ops.transpose(y, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
-        y_2 = ops.transpose(y_2, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
-        y_3 = ops.transpose(y_3, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
         return ops.concatenate(
             [
-                ops.reshape(y, (-1, 2304, 85)),
-                ops.reshape(y_2, (-1, 576, 85)),
-                ops.reshape(y_3, (-1, 144, 85)),
+                ops.reshape(xy, (-1, 2304, self.no)),
+                ops.reshape(xy_2, (-1, 576, self.no)),
+                ops.reshape(y, (-1, 144, self.no)),
             ],
             axis=1,
         )

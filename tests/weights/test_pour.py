@@ -6,10 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from transpiler.artefacts.write import write_artefacts
 from transpiler.build import build_from_source
 from transpiler.errors import CheckpointError
+from transpiler.formats import target
 from transpiler.weights.plan import PlanEntry, WeightPlan
-from transpiler.weights.pour import pour, unpour, write_artifacts
+from transpiler.weights.pour import pour, unpour
 
 SOURCE = """
 import keras
@@ -102,10 +104,14 @@ def test_every_variable_is_filled_and_can_be_read_back(model):
         np.testing.assert_array_equal(back[key], value)
 
 
-def test_artifacts_hold_the_weights(model, tmp_path):
+def targets(folder):
+    return [target(name, folder / "tf.py") for name in ("weights.h5", "keras", "safetensors")]
+
+
+def test_artefacts_hold_the_weights(model, tmp_path):
     pour(model, PLAN, state())
-    write_artifacts(model, tmp_path / "tf.weights.h5", tmp_path / "tf.keras")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tf.keras", "tf.weights.h5"]
+    write_artefacts(model, PLAN, targets(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tf.keras", "tf.safetensors", "tf.weights.h5"]
     x = np.random.default_rng(1).normal(size=(2, 5, 4)).astype(np.float32)
     expected = keras.ops.convert_to_numpy(model(x))
     fresh = build_from_source(SOURCE, "Net")
@@ -125,7 +131,7 @@ def test_a_failure_leaves_the_files_that_were_there(model, tmp_path, monkeypatch
 
     monkeypatch.setattr(model, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_artifacts(model, tmp_path / "tf.weights.h5", tmp_path / "tf.keras")
+        write_artefacts(model, PLAN, targets(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["tf.weights.h5"]
     assert (tmp_path / "tf.weights.h5").read_text() == "old"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
-from transpiler.errors import Diagnostic
+from transpiler.errors import Diagnostic, RulesError
+from transpiler.formats import target
 from transpiler.language.keras_checks import check_calls, check_chain, check_helper, check_targets
 from transpiler.language.loader import pack_file
 from transpiler.language.name_checks import (
@@ -91,3 +93,8 @@ def _check_model(model: ModelDeclaration) -> Iterator[Problem]:
     for _, value in (*model.arguments, *model.style):
         yield from check_names(value, ())
     yield from check_style(model)
+    for text, position in model.artefacts:
+        try:
+            target(text, Path("tf.py"))
+        except RulesError as error:
+            yield from (Problem(said.message, position, said.hint) for said in error.diagnostics)

@@ -24,11 +24,11 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
             f"'{factory}' names no factory", expressions.position(tree.children[0]), 'as in "model.py:SlimNeck"'
         )
     settings: dict[str, tuple[str, ...]] = {}
-    places: dict[str, Position] = {}
     style: dict[str, Expr] = {}
     inputs: dict[str, InputDeclaration] = {}
     outputs: dict[str, OutputDeclaration] = {}
     arguments: tuple[tuple[str, Expr], ...] = ()
+    places: dict[str, tuple[Position, ...]] = {}
     for node in trees(tree):
         match node.data:
             case "model_arguments":
@@ -47,7 +47,7 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
                 if setting in settings:
                     raise PlacedError(f"'{setting}' is given twice", expressions.position(node))
                 settings[setting] = tuple(expressions.string(child) for child in node.children)
-                places[setting] = expressions.position(node.children[0])
+                places[setting] = tuple(expressions.position(child) for child in node.children)
     return ModelDeclaration(
         factory,
         arguments,
@@ -59,7 +59,9 @@ def build_model(expressions: ExpressionBuilder, tree: Tree[Token]) -> ModelDecla
         expressions.position(tree.children[0]),
         _only(settings.get("part")),
         settings.get("until", ()),
-        places.get("output"),
+        next(iter(places.get("output", ())), None),
+        tuple(zip(settings.get("artefacts", ()), places.get("artefacts", ()), strict=True)),
+        _only(settings.get("representative")),
     )
 
 

@@ -332,6 +332,10 @@ class ModelDeclaration:
     until: tuple[str, ...] = ()
     """`until "backbone", "head"`: modules whose results are the model's."""
     output_position: Position | None = None
+    artefacts: tuple[tuple[str, Position], ...] = ()
+    """`artefacts "keras", "tflite-int8"`: what `pour` writes."""
+    representative: str | None = None
+    """`representative "samples"`: the folder of data by which integers are scaled."""
 
 
 @dataclass(frozen=True, slots=True)

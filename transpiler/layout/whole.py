@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transpiler import code as out
@@ -58,9 +59,15 @@ def layout(
     tied = _tied(program, poured)
     owned = {tie.key for tie in tied} | poured
     dropped = [drop for drop in lowering.dropped if drop.source not in owned]
-    keys = (key for key in program.root.module.state_dict() if key not in owned and key not in known)
-    dropped += [Dropped(key, "no output depends on it") for key in keys]
-    return LaidOut(body, Signature(tuple(inputs), described), entries, tuple(dropped), tied)
+    state = program.root.module.state_dict()
+    dropped += [Dropped(key, "no output depends on it") for key in state if key not in owned and key not in known]
+    shaped = tuple(_with_shape(drop, state[drop.source]) for drop in dropped)
+    return LaidOut(body, Signature(tuple(inputs), described), entries, shaped, tied)
+
+
+def _with_shape(drop: Dropped, tensor: Any) -> Dropped:
+    """What is dropped, with what a zero in its place must look like."""
+    return replace(drop, shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
 
 
 def _tied(program: MatchedProgram, poured: Collection[str]) -> tuple[Tied, ...]:

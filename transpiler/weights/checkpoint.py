@@ -42,9 +42,18 @@ class Checkpoint(Mapping[str, Array]):
     """Pairs of keys for one tensor."""
 
     def __getitem__(self, key: str) -> Array:
+        array = self.as_stored(key)
+        return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
+
+    def as_stored(self, key: str) -> Array:
+        """The tensor in the file's own type, bfloat16 as it is.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
         try:
             array = self.sources[key].read()
-            return array.astype(np.float32 if array.dtype == ml_dtypes.bfloat16 else array.dtype)
+            return array.astype(array.dtype)
         except (TypeError, RuntimeError, OSError, MemoryError) as error:
             raise CheckpointError(Diagnostic(f"{key!r} cannot be read: {error}", where=self.where)) from error
 

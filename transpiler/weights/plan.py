@@ -38,6 +38,9 @@ class Dropped:
 
     source: str
     reason: str
+    shape: tuple[int, ...] | None = None
+    """What a zero in its place must look like; None where a plan does not say."""
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,5 @@ class WeightPlan:
     entries: tuple[PlanEntry, ...]
     dropped: tuple[Dropped, ...]
     tied: tuple[Tied, ...] = ()
+    source_digest: str = ""
+    """sha256 of the `tf.py` that was written with it, "" for none: both belong together."""

@@ -74,9 +74,11 @@ def plan_text(plan: WeightPlan) -> str:
     lists: dict[str, list[dict[str, object]]] = {
         "entries": [_entry_fields(entry) for entry in plan.entries],
         "tied": [{"key": tied.key, "source": tied.source} for tied in plan.tied],
-        "dropped": [{"source": dropped.source, "reason": dropped.reason} for dropped in plan.dropped],
+        "dropped": [_dropped_fields(dropped) for dropped in plan.dropped],
     }
     head = [f'  "schema": {SCHEMA}', f'  "model": {json.dumps(plan.model)}']
+    if plan.source_digest:
+        head.append(f'  "source_sha256": {json.dumps(plan.source_digest)}')
     return "{\n" + ",\n".join([*head, *(_list_text(kind, lists[kind]) for kind in _KINDS)]) + "\n}\n"
 
 
@@ -127,7 +129,7 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
 
     entries = each("entries", _entry)
     tied = each("tied", lambda item: Tied(**_texts(item, "key", "source")))
-    dropped = each("dropped", lambda item: Dropped(**_texts(item, "source", "reason")))
+    dropped = each("dropped", _dropped)
     repeated = _repeated(variable for entry in entries for variable in entry.variables)
     problems.extend(Diagnostic(f"variable {name!r} stands in two entries", where, hint=_HINT) for name in repeated)
     if problems:
@@ -137,7 +139,7 @@ def parse_plan(text: str, where: str = "plan") -> WeightPlan:
     if loose:
         message = "{0.key!r} is tied to {0.source!r}, which has no entry"
         raise CheckpointError(Diagnostic(message.format(tie), where, hint=_HINT) for tie in loose)
-    return WeightPlan(str(document["model"]), entries, dropped, tied)
+    return WeightPlan(str(document["model"]), entries, dropped, tied, str(document.get("source_sha256", "")))
 
 
 def constant_value(entry: PlanEntry) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
@@ -173,6 +175,11 @@ def _entry_fields(entry: PlanEntry) -> dict[str, object]:
     if entry.constant is not None:
         fields["constant"] = entry.constant
     return fields
+
+
+def _dropped_fields(dropped: Dropped) -> dict[str, object]:
+    form = {} if dropped.shape is None else {"shape": dropped.shape, "dtype": dropped.dtype}
+    return {"source": dropped.source, **form, "reason": dropped.reason}
 
 
 def _list_text(kind: str, items: list[dict[str, object]]) -> str:
@@ -230,6 +237,16 @@ def _entry(item: dict[str, Json]) -> PlanEntry:
 
 
 _ENTRY_TEXTS = ("source", "pattern", "dtype")
+
+
+def _dropped(item: dict[str, Json]) -> Dropped:
+    texts = _texts({name: value for name, value in item.items() if name not in ("shape", "dtype")}, "source", "reason")
+    if "shape" not in item and "dtype" not in item:
+        return Dropped(texts["source"], texts["reason"])
+    dtype = _text(item.get("dtype"), "dtype")
+    if dtype not in _DTYPES:
+        raise CheckpointError(f"unknown dtype {dtype!r}")
+    return Dropped(texts["source"], texts["reason"], _shape(item.get("shape"), "shape"), dtype)
 
 
 def _texts(item: dict[str, Json], *names: str) -> dict[str, str]:

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 
-from transpiler.atomic import writing
 from transpiler.errors import CheckpointError, Diagnostic
-from transpiler.weights.arrange import Array, to_keras, to_torch
+from transpiler.progress import Track, silent
+from transpiler.weights.arrange import Array, to_keras
+from transpiler.weights.assign import assign
+from transpiler.weights.back import state_of
 from transpiler.weights.matching import match_checkpoint
 from transpiler.weights.plan import PlanEntry, WeightPlan
 from transpiler.weights.variables import find_variable, top_layer, variable_names
@@ -20,7 +23,9 @@ from transpiler.weights.variables import find_variable, top_layer, variable_name
 _STALE = "tf.py and its weight plan belong to different runs: write both anew with `kerascribe generate`"
 
 
-def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], where: str = "") -> None:
+def pour(
+    model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], where: str = "", track: Track = silent
+) -> None:
     """Assign every variable of `model`; nothing is assigned unless everything fits.
 
     Args:
@@ -28,19 +33,20 @@ def pour(model: keras.Model, plan: WeightPlan, tensors: Mapping[str, Array], whe
         plan: its weight plan.
         tensors: torch tensors as numpy arrays, by key of the state dict.
         where: the checkpoint's name, for messages.
+        track: shows how far it is.
 
     Raises:
         CheckpointError: the checkpoint does not fit the plan, or the plan does not fit the model; all is listed.
     """
     targets = planned_variables(model, plan)
     found = match_checkpoint(plan, tensors, where)
-    for entry in plan.entries:
+    for entry in track(plan.entries, "pouring"):
         for variable, value in zip(targets[entry], to_keras(entry, found[entry.source]), strict=True):
-            variable.assign(value)
+            assign(variable, value)
 
 
 def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
-    """The torch state dict that `model`'s weights make, without the tensors that the plan drops.
+    """The torch tensors that `model`'s weights make, without those that the plan drops.
 
     >>> sorted(unpour(model, plan))  # doctest: +SKIP
     ['fc.bias', 'fc.weight']
@@ -48,26 +54,34 @@ def unpour(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
     Raises:
         CheckpointError: the plan does not fit the model.
     """
-    targets = planned_variables(model, plan)
-    state = {
-        entry.source: to_torch(entry, tuple(keras.ops.convert_to_numpy(variable) for variable in targets[entry]))
-        for entry in plan.entries
-        if entry.constant is None
-    }
-    return {tied.key: state[tied.source] for tied in plan.tied} | state
+    return dict(state_of(replace(plan, dropped=()), variables_by_path(model, plan), {}).tensors)
 
 
-def write_artifacts(model: keras.Model, weights_path: Path, model_path: Path) -> None:
-    """Write the weights (`.weights.h5`) and the whole model (`.keras`), both or neither.
-
-    >>> write_artifacts(model, Path("tf.weights.h5"), Path("tf.keras"))  # doctest: +SKIP
+def variables_by_path(model: keras.Model, plan: WeightPlan) -> dict[str, Array]:
+    """The values of all variables by their paths in the plan: `stem.conv.kernel`.
 
     Raises:
-        OSError: a file cannot be written; those that were there stay as they were.
+        CheckpointError: the plan does not fit the model.
     """
-    with writing(weights_path) as weights, writing(model_path) as whole:
-        model.save_weights(weights)
-        model.save(whole)
+    return {
+        path: keras.ops.convert_to_numpy(variable)
+        for entry, variables in planned_variables(model, plan).items()
+        for path, variable in zip(entry.variables, variables, strict=True)
+    }
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights in a `.weights.h5` or `.keras` file; of the latter nothing else is read.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another model.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras and h5py raise whatever they like
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        hint = "the model must be the one that `kerascribe generate` wrote; save a larger one's part of it"
+        raise CheckpointError(Diagnostic(f"cannot be loaded: {reason}", where=path.name, hint=hint)) from error
 
 
 def planned_variables(model: keras.Model, plan: WeightPlan) -> dict[PlanEntry, tuple[keras.Variable, ...]]:

@@ -23,7 +23,7 @@ from transpiler.atomic import writing
 from transpiler.errors import CheckpointError, Diagnostic
 from transpiler.progress import Track, silent
 from transpiler.weights.allowances import Allowance, Allowed, Tally
-from transpiler.weights.arrange import Array
+from transpiler.weights.arrange import Array, as_real
 from transpiler.weights.checkpoint import Checkpoint
 from transpiler.weights.examine import examine, same_values, sha256_of
 from transpiler.weights.matching import Pairing, judge, judge_tie, pair
@@ -107,6 +107,8 @@ def _judge_all(job: _Job, pairing: Pairing, what: str, use: Use) -> tuple[Poured
                 use(entry, None if entry.constant is None else constant_value(entry))
                 continue
             array, dtype = job.read(key), job.dtype(entry)
+            if np.iscomplexobj(array):
+                array = as_real(array)
             looking = beside.submit(examine, array, dtype)
             use(entry, array)
             examined = looking.result()
