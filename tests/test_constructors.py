@@ -130,7 +130,7 @@ def check(
 
 def proving(**arguments: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A property test of a few examples: each exports, builds and compares."""
-    few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    few = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     return lambda test: few(given(**arguments)(test))
 
 

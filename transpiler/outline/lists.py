@@ -140,13 +140,17 @@ def likeness(one: Code, other: Code) -> float:
     """How much two expressions have in common: 0 if they cannot be one, at most 3."""
     if one == other:
         return 3.0
-    first, second = _kinds(one), _kinds(other)
-    shared = len(first & second) / len(first | second) if first or second else 0.0
+    # That both are convolutions of some kind counts only where nothing else tells.
+    shared = _in_common(layers_in(one), layers_in(other)) + 0.1 * _in_common(_kinds(one), _kinds(other))
     if head(one) == head(other):
         below = list(zip(children(one), children(other), strict=False))
         alike = sum(likeness(mine, yours) for mine, yours in below) / (3 * len(below) or 1)
         return 1.0 + shared + alike / 2
     return shared
+
+
+def _in_common(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other) if one or other else 0.0
 
 
 def _kinds(code: Code) -> frozenset[str]:

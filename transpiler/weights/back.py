@@ -64,8 +64,8 @@ def state_of(plan: WeightPlan, values: Mapping[str, Array], original: Mapping[st
             problems.extend(error.diagnostics)
             continue
         old = _original(source, aliases, original)
-        if old is not None and old.shape != entries[0].source_shape:
-            message = f"{source!r} has shape {list(old.shape)}, the model needs {list(entries[0].source_shape)}"
+        if old is not None and old.shape != entries[0].stored_shape:
+            message = f"{source!r} has shape {list(old.shape)}, the model needs {list(entries[0].stored_shape)}"
             problems.append(Diagnostic(message, where=where))
             continue
         if old is not None and all(_same(old.astype(each.dtype), each) for each in found):

@@ -151,9 +151,8 @@ def judge_tie(kept: str, other: str, same: bool, tally: Tally, where: str) -> No
 
 
 def _fits(key: str, tensor: Described, entry: PlanEntry, tally: Tally, where: str) -> bool:
-    shape = _stored_shape(entry)
-    if tensor.shape != shape:
-        message = f"{key!r} has shape {_show(tensor.shape)}, the model needs {_show(shape)}"
+    if tensor.shape != entry.stored_shape:
+        message = f"{key!r} has shape {_show(tensor.shape)}, the model needs {_show(entry.stored_shape)}"
         tally.add(Fault.SHAPE, key, Diagnostic(message, where=where))
         return False
     if tensor.dtype is None or _kind(tensor.dtype) != _kind(np.dtype(entry.dtype)):
@@ -168,11 +167,6 @@ def _key_of(source: str, aliases: Mapping[str, str], tensors: Mapping[str, Descr
     owner = aliases.get(source, source)
     names = [source, owner, *(key for key, target in aliases.items() if target == owner)]
     return next((name for name in names if name in tensors), None)
-
-
-def _stored_shape(entry: PlanEntry) -> tuple[int, ...]:
-    """The checkpoint's: a complex tensor is poured as a real one with an axis of two more."""
-    return entry.source_shape[:-1] if entry.dtype.startswith("complex") else entry.source_shape
 
 
 def _kind(dtype: np.dtype[np.generic]) -> str:

@@ -31,6 +31,11 @@ class PlanEntry:
     constant: str | None = None
     """Base64 of the little-endian C-order bytes, for tensors outside the state dict."""
 
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The checkpoint's: a complex tensor is poured as a real one with an axis of two more."""
+        return self.source_shape[:-1] if self.dtype.startswith("complex") else self.source_shape
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

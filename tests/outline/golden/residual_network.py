@@ -22,12 +22,16 @@ class Bottleneck(layers.Layer):
         self.conv1 = layers.Conv2D(width, 1, use_bias=False)
         self.bn1 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         if stride == 1:
-            self.conv2 = layers.Conv2D(width, 3, padding="same", use_bias=False)
+            self.conv2 = layers.Conv2D(
+                width, 3, padding="same", groups=groups, use_bias=False
+            )
         else:
             self.conv2 = keras.Sequential(
                 [
                     layers.ZeroPadding2D(1),
-                    layers.Conv2D(width, 3, strides=stride, use_bias=False),
+                    layers.Conv2D(
+                        width, 3, strides=stride, groups=groups, use_bias=False
+                    ),
                 ]
             )
         self.bn2 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)

@@ -24,11 +24,11 @@ class TFConv(layers.Layer):
             self.conv = keras.Sequential(
                 [
                     layers.ZeroPadding2D(k // 2 if p is None else p),
-                    layers.Conv2D(c2, k, strides=s, use_bias=False),
+                    layers.Conv2D(c2, k, strides=s, groups=g, use_bias=False),
                 ]
             )
         else:
-            self.conv = layers.Conv2D(c2, k, padding="same", use_bias=False)
+            self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
         self.bn = layers.BatchNormalization(momentum=0.97)
         self.act = (
             layers.Activation("silu" if act is True else act)
