@@ -33,7 +33,9 @@ def test_the_example_holds(claim):
 
 
 def test_every_module_rule_has_an_example():
-    assert not [rule.cls for rule in BOOK.module_rules if not rule.examples]
+    # What an example builds is not frozen: tests/test_training_behaviour.py proves the rules that ask for it.
+    provable = [rule for rule in BOOK.module_rules if "'frozen'" not in str(rule.when)]
+    assert not [rule.cls for rule in provable if not rule.examples]
 
 
 def test_all_examples_are_claims():
