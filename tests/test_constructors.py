@@ -134,7 +134,7 @@ def proving(**arguments: st.SearchStrategy[Any]) -> Callable[[Callable[..., None
     return lambda test: few(given(**arguments)(test))
 
 
-CHANNELS = st.integers(2, 12).map(lambda half: 2 * half)
+CHANNELS = st.integers(4, 8).map(lambda half: 2 * half)  # with 1 in a group, torch and Keras name a layer otherwise
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "swin_t"])

@@ -16,7 +16,7 @@ PLAN = WeightPlan(
     (),
     (Dropped("bn.num_batches_tracked", "counts", (), "int64"), Dropped("spare.weight", "no output", (3, 4), "float16")),
     (),
-    digest("import keras\n"),
+    digest(["import keras\n"]),
 )
 
 
