@@ -167,6 +167,7 @@ def test_gsconv(c1, c2, k, s):
     check("slimneck", slim_neck().GSConvShuffleNet, {"c1": c1, "c2": c2, "k": k, "s": s}, c1, 13, 10)
 
 
+@pytest.mark.zoo
 @proving(c1=CHANNELS, c2=CHANNELS, n=st.integers(1, 3), shortcut=st.booleans())
 def test_stages_of_the_slim_neck(c1, c2, n, shortcut):
     check("slimneck", slim_neck().C3, {"c1": c1, "c2": c2, "n": n, "shortcut": shortcut}, c1, 9, 12)
