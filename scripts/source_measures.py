@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from transpiler.lowered import BlockAttribute, Body, SequentialAttribute, WeightAttribute
+from transpiler.lowered import Body
+from transpiler.outline.grouping import children_of
 from transpiler.port import Port
 
 
@@ -74,17 +75,8 @@ def _title(docstring: str) -> str:
 
 def _bodies(body: Body) -> Iterator[Body]:
     yield body
-    for member in body.members:
-        if not isinstance(member.value, WeightAttribute):
-            yield from _within(member.value)
-
-
-def _within(value: object) -> Iterator[Body]:
-    if isinstance(value, BlockAttribute):
-        yield from _bodies(value.body)
-    elif isinstance(value, SequentialAttribute):
-        for child in value.children:
-            yield from _within(child)
+    for child in children_of(body):
+        yield from _bodies(child)
 
 
 def _measured(node: ast.ClassDef, body: Body) -> ClassMeasure:
