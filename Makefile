@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXAMPLE := examples/slimneck
-GENERATED := $(wildcard examples/*/tf.py) $(wildcard tests/*/golden/*.py)
+GENERATED := $(wildcard examples/*/tf.py) $(wildcard tests/golden/*.py) $(wildcard tests/*/golden/*.py)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import convnext, mobilenetv2, resnet, swin_transformer, vision_transformer
@@ -130,7 +130,13 @@ def check(
 
 def proving(**arguments: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A property test of a few examples: each exports, builds and compares."""
-    few = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    few = settings(
+        max_examples=3,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # making a failure smaller takes minutes, and tells little more
+    )
     return lambda test: few(given(**arguments)(test))
 
 
@@ -168,7 +174,8 @@ def test_gsconv(c1, c2, k, s):
 
 
 @pytest.mark.zoo
-@proving(c1=CHANNELS, c2=CHANNELS, n=st.integers(1, 3), shortcut=st.booleans())
+# Halved twice, and what GSConv then makes is even.
+@proving(c1=st.sampled_from([8, 12, 16]), c2=st.sampled_from([8, 16]), n=st.integers(1, 3), shortcut=st.booleans())
 def test_stages_of_the_slim_neck(c1, c2, n, shortcut):
     check("slimneck", slim_neck().C3, {"c1": c1, "c2": c2, "n": n, "shortcut": shortcut}, c1, 9, 12)
     check("slimneck", slim_neck().VoVGSCSP, {"c1": c1, "c2": 2 * c2, "n": n}, c1, 9, 12)

@@ -10,6 +10,7 @@ from transpiler.lift.program import Block, BlockCall, OpCall, SymbolicSize, Valu
 from transpiler.lowered import BlockAttribute, Body, LayerAttribute, SequentialAttribute, WeightAttribute
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 from transpiler.outline import outline
+from transpiler.outline.grouping import children_of
 from transpiler.outline.program import Name
 from transpiler.outline.trees import transform
 from transpiler.pipeline import Stages
@@ -140,16 +141,8 @@ def _transposes(body: Body) -> Iterator[str]:
         function = statement.code.function if isinstance(statement.code, Call) else None
         if isinstance(function, Function) and function.name == "keras.ops.transpose":
             yield f"{body.path or 'model'} ({statement.source or 'end'}): {statement.comment}, for {statement.reason}"
-    for member in body.members:
-        yield from _inner_transposes(member.value)
-
-
-def _inner_transposes(value: object) -> Iterator[str]:
-    if isinstance(value, BlockAttribute):
-        yield from _transposes(value.body)
-    elif isinstance(value, SequentialAttribute):
-        for child in value.children:
-            yield from _inner_transposes(child)
+    for child in children_of(body):
+        yield from _transposes(child)
 
 
 def _outline(stages: Stages) -> Iterator[str]:

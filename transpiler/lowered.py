@@ -17,6 +17,9 @@ from transpiler.code import Call, Code
 
 Basic: TypeAlias = "None | bool | int | float | str | tuple[Basic, ...] | list[Basic]"
 
+SEQUENCE = "sequence"
+"""The attribute that holds the chain of a class that is one chain, as those that inherit from `nn.Sequential`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opaque:

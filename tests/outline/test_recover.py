@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from transpiler.code import Binary, Call, Literal, Sequence
-from transpiler.lowered import Constructor, Opaque
+from transpiler.lowered import SEQUENCE, Constructor, Opaque
 from transpiler.outline.choices import find_question
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_source import read_init
-from transpiler.outline.program import Name
-from transpiler.outline.recover import Scope
+from transpiler.outline.program import REQUIRED, Name
+from transpiler.outline.recover import ChildFact, Scope
 from transpiler.render.expressions import text
 
 
@@ -166,3 +166,40 @@ def test_calls_are_known_by_the_member_they_make():
     facts = read_init(init)
     assert [call.function for call in facts.calls["conv"]] == ["Conv", "Conv", "Sequential"]
     assert [call.function for call in facts.calls["norm"]] == ["Norm"]
+
+
+MLP_INIT = """
+def __init__(self, in_channels, hidden_channels, dropout=0.0):
+    layers = []
+    for hidden_dim in hidden_channels[:-1]:
+        layers.append(nn.Linear(in_channels, hidden_dim))
+    layers.append(nn.Linear(in_channels, hidden_channels[-1]))
+    super().__init__(*layers)
+"""
+STAGES_INIT = """
+def __init__(self, depths, widths):
+    self.stages = nn.Sequential()
+    for index, (depth, width) in enumerate(zip(depths, widths)):
+        self.stages.add_module(str(index), Stage(depth, width))
+"""
+
+
+def test_loop_over_a_list_that_the_base_is_given_goes_over_its_items():
+    init = "def __init__(self, dim, mlp_dim):\n    super().__init__(dim, [mlp_dim, dim])\n"
+    facts = read_init(init, (MLP_INIT,))
+    scope = Scope([Constructor({"dim": 24, "mlp_dim": 96}, {}, 0)], facts, {})
+    assert found(scope, [96], "units", SEQUENCE) == "mlp_dim"
+    assert found(scope, [24], "units", SEQUENCE) == "dim"
+
+
+def test_loop_over_an_argument_goes_over_its_items():
+    scope = scope_of(STAGES_INIT, {"depths": (6, 12), "widths": [32, 48]})
+    assert found(scope, [12], "depth", "stages") == "depths[1]"
+    assert found(scope, [32], "filters", "stages") == "widths[0]"
+
+
+def test_parameter_of_ours_that_a_child_may_leave_out_may_be_left_out():
+    child = ChildFact("Window", (), {}, {"attn_shape": None})
+    scope = Scope([Constructor({}, {}, 0)] * 2, read_init(""), {"Window": child})
+    assert scope.child_default(Use("attn", "Window", 0, "attn_shape")) is None
+    assert scope.child_default(Use("attn", "Window", 0, "other")) is REQUIRED

@@ -77,6 +77,8 @@ class BodyBuilder:
         self.members: list[Member] = []
         self.plan: list[PlanEntry] = []
         self.scope: list[Held] = []
+        self._given: list[Held] = []
+        """The arguments."""
         self._count = 0
         self._poured: dict[tuple[int, Axes, tuple[Size, ...]], Held] = {}
         self._moved: dict[tuple[Ref | MemberCode, Move, tuple[Size, ...]], Held] = {}
@@ -90,6 +92,7 @@ class BodyBuilder:
         other = BodyBuilder(self.path, meter, self.counts)
         other.statements, other.members, other.plan = [*self.statements], [*self.members], [*self.plan]
         other.scope, other.line, other._count = [*self.scope], self.line, self._count
+        other._given = [*self._given]
         other._poured, other._moved, other._taken = dict(self._poured), dict(self._moved), set(self._taken)
         return other
 
@@ -97,7 +100,9 @@ class BodyBuilder:
 
     def argument(self, layout: Layout, dtype: str) -> Held:
         """A new argument of the body."""
-        return self._new(layout, dtype)
+        held = self._new(layout, dtype)
+        self._given.append(held)
+        return held
 
     def emit(self, code: Code, layout: Layout, dtype: str, comment: str = "") -> Held:
         """A statement with one result."""
@@ -206,7 +211,8 @@ class BodyBuilder:
         """A size as code: a number, or read from a tensor in scope."""
         if isinstance(size, int):
             return Literal(size)
-        for held in reversed(self.scope):  # the latest tensor: those before it need not be kept for their sizes
+        # The latest tensor: those before it need not be kept for their sizes. Of arguments the first.
+        for held in (*reversed(self.scope[len(self._given) :]), *self._given):
             for place, axis in enumerate(held.layout.physical_shape):
                 if not isinstance(axis, int) and same(axis, size):
                     return Index(Call(Function("keras.ops.shape"), (held.code,)), (Literal(place),))

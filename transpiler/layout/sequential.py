@@ -20,6 +20,7 @@ from transpiler.layout.body import Held
 from transpiler.layout.members import member_path
 from transpiler.layout.sizes import same
 from transpiler.lowered import (
+    SEQUENCE,
     AttributeValue,
     BlockAttribute,
     Body,
@@ -30,9 +31,6 @@ from transpiler.lowered import (
     WeightAttribute,
 )
 from transpiler.weights.plan import PlanEntry
-
-SEQUENCE = "sequence"
-"""The attribute that holds the chain of a class of its own."""
 
 _SHAPE_OPERATIONS = ("keras.ops.reshape", "keras.ops.squeeze", "keras.ops.expand_dims")
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -74,6 +75,8 @@ class CallNumbers:
             found = self._first(self._settings, values)
             if found is not None:
                 return found
+        if isinstance(first, float):
+            return self._first(self._roots, values)
         if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
             return None
         return self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
@@ -103,7 +106,19 @@ class CallNumbers:
             seen[item] = place + 1
             is_product = isinstance(item, Binary) and item.operator == "*"
             new.append(item if is_product or place == 0 else self._beside(item, place))
-        return tuple(new)
+        return self._columns_alone(tuple(new))
+
+    def _columns_alone(self, items: tuple[Code, ...]) -> tuple[Code, ...]:
+        """`(-1, w // window[1], window[0], window[1], dim)`: there are two window sizes, but windows are counted once.
+
+        So it is along columns that they are counted: those along rows are in the -1 before them.
+        """
+        counts = [item for item in items if isinstance(item, Binary) and item.operator == "//"]
+        if items[0] != Literal(-1) or len(counts) != 1:
+            return items
+        by = counts[0].right
+        sizes = [item for item in items if item in (by, self._beside(by, 1))]
+        return tuple(self._beside(item, 1) if item is counts[0] and len(sizes) > 1 else item for item in items)
 
     def _beside(self, code: Code, place: int) -> Code:
         """The same of the axis `place` further, where that is the same number everywhere."""
@@ -135,7 +150,7 @@ class CallNumbers:
     @staticmethod
     def _first(candidates: list[tuple[Code, _Vector]], values: Mapping[int, Basic]) -> Code | None:
         for code, vector in candidates:
-            if all(vector[row] == value and type(vector[row]) is type(value) for row, value in values.items()):
+            if all(_same(vector[row], value) for row, value in values.items()):
                 return code
         return None
 
@@ -185,6 +200,18 @@ class CallNumbers:
         return [pair for size in self._sizes for by in known if (pair := _divided(size, by)) is not None]
 
     @cached_property
+    def _roots(self) -> list[tuple[Code, _Vector]]:
+        """What attention scales by: `head_dim ** -0.5`, `(dim // num_heads) ** -0.5`."""
+        whole = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
+        whole = whole[:_MOST_ATOMS]
+        divided = [pair for one in whole for other in whole if (pair := _divided(one, other)) is not None]
+        return [
+            (Binary("**", code, Literal(-0.5)), tuple(value**-0.5 for value in vector))
+            for code, vector in (*whole, *divided)
+            if all(value > 1 for value in vector)
+        ]
+
+    @cached_property
     def _pairs(self) -> list[tuple[Code, _Vector]]:
         """Arithmetic on two of them, what is likely first."""
         settings = [pair for pair in self._settings if all(isinstance(value, int) for value in pair[1])]
@@ -202,6 +229,13 @@ class CallNumbers:
             found += [pair for one in (*known, *self._sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found
+
+
+def _same(one: float, other: object) -> bool:
+    """Whether two numbers are one; computed another way, the last digit of a float may differ."""
+    if isinstance(other, float):
+        return not isinstance(one, int) and math.isclose(one, other, rel_tol=1e-14)
+    return type(one) is type(other) and one == other
 
 
 def _unlikely(name: str) -> int:

@@ -30,7 +30,7 @@ from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
 from transpiler.outline.members import IDENTITY, MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
-from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter
+from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import names_in, refs, walk
@@ -166,9 +166,10 @@ class _ClassMaker:
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}
+        defaults = {item.name: item.default for item in final if not isinstance(item.default, Required)}
         return GeneratedClass(
             definition,
-            ChildFact(self.bodies[0].cls.name, settings.scope.order, sources),
+            ChildFact(self.bodies[0].cls.name, settings.scope.order, sources, defaults),
             Signature(final, positional_count(settings, parameters, constructors)),
             tuple({renames.get(key, key): value for key, value in row.items()} for row in values),
             tuple(self.attributes),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from transpiler.code import Code
+from transpiler.code import Code, Index, Literal, Sequence, Unary
 from transpiler.outline.program import Name
 from transpiler.outline.trees import names_in, transform
 
@@ -37,6 +37,8 @@ class InitFacts:
     """What `if`s, conditional expressions and boolean assignments ask."""
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What it reads of its parameters: `hidden_size` of `config`."""
+    loops: tuple[tuple[str, Code], ...] = ()
+    """Names that go over the items of something: `for hidden_dim in hidden_channels`."""
 
 
 def joined(own: InitFacts, base: InitFacts) -> InitFacts:
@@ -53,6 +55,7 @@ def joined(own: InitFacts, base: InitFacts) -> InitFacts:
         tuple(dict.fromkeys((*own.expressions, *base.expressions))),
         tuple(dict.fromkeys((*own.tests, *base.tests))),
         own.attributes,
+        (*own.loops, *base.loops),
     )
 
 
@@ -63,7 +66,7 @@ def substituted(facts: InitFacts, given: Mapping[str, Code | None]) -> InitFacts
         if code is None:
             return None
         unknown = {name for name in names_in(code) if name in given and given[name] is None}
-        return None if unknown else transform(code, _replacement)
+        return None if unknown else transform(transform(code, _replacement), _item_of_list)
 
     def _replacement(node: Code) -> Code | None:
         return given.get(node.name) if type(node) is Name else None
@@ -87,7 +90,19 @@ def substituted(facts: InitFacts, given: Mapping[str, Code | None]) -> InitFacts
         {name: put_all(codes) for name, codes in facts.counts.items()},
         put_all(facts.expressions),
         put_all(facts.tests),
+        loops=tuple((name, new) for name, code in facts.loops if (new := put(code)) is not None),
     )
+
+
+def _item_of_list(code: Code) -> Code | None:
+    """`b` of `[a, b][-1]`."""
+    match code:
+        case Index(Sequence(_, items), (Literal(int() as place),)) if place < len(items):
+            return items[place]
+        case Index(Sequence(_, items), (Unary("-", Literal(int() as place)),)) if 0 < place <= len(items):
+            return items[-place]
+        case _:
+            return None
 
 
 def _merged(

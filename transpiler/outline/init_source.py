@@ -76,7 +76,33 @@ def _read(function: ast.FunctionDef) -> InitFacts:
         tuple(_expressions(function)),
         tuple(_tests(function)),
         _attributes_read(function, parameters),
+        tuple(_loops(function)),
     )
+
+
+def _loops(function: ast.FunctionDef) -> Iterator[tuple[str, Code]]:
+    for node in ast.walk(function):
+        match node:
+            case ast.For(target=target, iter=iterable) | ast.comprehension(target=target, iter=iterable):
+                yield from _items_of(target, iterable)
+            case _:
+                pass
+
+
+def _items_of(target: ast.expr, iterable: ast.expr) -> Iterator[tuple[str, Code]]:
+    """The names of a loop's target, each with what it goes over."""
+    match target, iterable:
+        case ast.Name(id=name), _:
+            code = expression(iterable)
+            if code is not None:
+                yield name, code
+        case ast.Tuple(elts=[_, item]), ast.Call(func=ast.Name(id="enumerate"), args=[inner, *_]):
+            yield from _items_of(item, inner)
+        case ast.Tuple(elts=items), ast.Call(func=ast.Name(id="zip"), args=several) if len(items) == len(several):
+            for item, inner in zip(items, several, strict=True):
+                yield from _items_of(item, inner)
+        case _:
+            pass
 
 
 def _composed(assigned: Iterable[tuple[str, Code | None]], parameters: Container[str]) -> dict[str, Code | None]:
@@ -259,6 +285,9 @@ def _flows(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             args=[ast.Constant(value=str() as name), value],
         ):
             yield f"self.{name}", value
+        case ast.Call(func=ast.Attribute(value=owner, attr="add_module" | "register_module"), args=[_, value]):
+            if name := _dotted_self(owner):
+                yield name, value
         case _:
             return
 

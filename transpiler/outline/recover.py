@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence
-from transpiler.lowered import Basic, Constructor, Opaque
+from transpiler.lowered import SEQUENCE, Basic, Constructor, Opaque
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.init_facts import CallFact, InitFacts
-from transpiler.outline.program import Name
+from transpiler.outline.program import REQUIRED, Name, Required
 from transpiler.outline.trees import code_of, is_value, key_of, names_in
 from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
 
@@ -36,6 +36,8 @@ class ChildFact:
     parameters: tuple[str, ...]
     sources: Mapping[str, str]
     """Generated parameter to torch parameter."""
+    defaults: Mapping[str, Basic]
+    """Of the generated parameters that have one."""
 
 
 class Scope:
@@ -129,6 +131,11 @@ class Scope:
             for row, scope in enumerate(self.scopes):
                 scope[name] = values[row]
 
+    def child_default(self, use: Use) -> Basic | Required:
+        """The default of the parameter of a generated class that a hole is for, REQUIRED where it has none."""
+        child = self._children.get(use.function)
+        return REQUIRED if child is None else child.defaults.get(use.parameter, REQUIRED)
+
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def vector(self, code: Code) -> tuple[object, ...]:
@@ -220,8 +227,10 @@ class Scope:
             yield from _argument(fact, torch_parameters(fact.function), SOURCES.get(use.parameter, ()))
 
     def _calls(self, use: Use) -> tuple[CallFact, ...]:
-        """What the constructor calls to make a member; anything it calls, for members that it numbers in a loop."""
-        key = "" if use.member.endswith("*") else use.member
+        """What the constructor calls to make a member; anything it calls, for members that it numbers in a loop or
+        that are itself.
+        """
+        key = "" if use.member.endswith("*") or use.member == SEQUENCE else use.member
         return self.facts.calls.get(key, ())
 
     def _halves(self, use: Use) -> Iterator[Code]:
@@ -245,14 +254,28 @@ class Scope:
         found = [
             (name, code)
             for fact in self._calls(use)
-            for name, code in (*(("", item) for item in fact.arguments), *fact.keywords)
-            if code is not None and not isinstance(code, Literal)
+            for name, given in (*(("", item) for item in fact.arguments), *fact.keywords)
+            if given is not None and not isinstance(given, Literal)
+            for code in (given, *self._items(given))
         ]
         liked = (use.parameter, *SOURCES.get(use.parameter, ()))
         yield from (code for name, code in found if name in liked)
         names = AFFINITY.get(use.parameter, ())
         yield from (code for _, code in found if isinstance(code, Function) and code.name in names)
         yield from (code for _, code in found)
+
+    def _items(self, code: Code) -> Iterator[Code]:
+        """What a name is in turn that goes over the items of something."""
+        if not isinstance(code, Name):
+            return
+        for iterable in (over for name, over in self.facts.loops if name == code.name):
+            whole = iterable.base if isinstance(iterable, Index) else iterable
+            if isinstance(whole, Sequence):
+                yield from whole.items
+            elif isinstance(whole, Name):
+                values = [scope.get(whole.name) for scope in self.scopes]
+                length = min(len(value) if isinstance(value, list | tuple) else 0 for value in values)
+                yield from (Index(whole, (Literal(place),)) for place in range(length))
 
     def _evidence(self, use: Use, value: Basic, wanted: Mapping[int, object]) -> Code | None:
         if isinstance(value, bool) or value is None or (isinstance(value, int | float) and value < TELLING):

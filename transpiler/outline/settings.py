@@ -113,7 +113,11 @@ class Settings:
             if {row: key_of(value) for row, value in values.items()} == wanted:
                 return Name(name)
         parameter = self.new_parameter(self.name_for(hole.use.member, hole.use.parameter), hole.values)
-        self.keep_default(parameter.name, hole.use.function, hole.use.parameter)
+        default = self.scope.child_default(hole.use)
+        if isinstance(default, Required):
+            self.keep_default(parameter.name, hole.use.function, hole.use.parameter)
+        elif key_of(default) in map(key_of, hole.values.values()):
+            self.defaults[parameter.name] = default
         return parameter
 
     def keep_default(self, name: str, function: str, parameter: str) -> None:

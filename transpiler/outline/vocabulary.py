@@ -27,6 +27,7 @@ TORCH_PARAMETERS: dict[str, tuple[str, ...]] = {
 SOURCES: dict[str, tuple[str, ...]] = {
     "filters": ("out_channels",),
     "units": ("out_features",),
+    "output_shape": ("out_features",),
     "kernel_size": ("kernel_size",),
     "pool_size": ("kernel_size",),
     "strides": ("stride",),
