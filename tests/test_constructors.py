@@ -20,7 +20,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision.models import convnext, mobilenetv2, resnet, swin_transformer, vision_transformer
+from torchvision.models import convnext, densenet, mobilenetv2, resnet, swin_transformer, vision_transformer
 from torchvision.ops import Conv2dNormActivation
 
 from tests.networks import ROOT, calibrate
@@ -49,6 +49,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "convnext_tiny": (lambda: convnext.convnext_tiny(weights=None), (3, 64, 64)),
     "swin_t": (lambda: swin_transformer.swin_t(weights=None), (3, 224, 224)),
     "vit_b_16": (lambda: vision_transformer.vit_b_16(weights=None), (3, 224, 224)),
+    "densenet121": (lambda: densenet.densenet121(weights=None), (3, 64, 64)),
     "slimneck": (lambda: slim_neck().SlimNeck(), (3, 192, 256)),
 }
 
@@ -109,7 +110,7 @@ def check(
     """
     x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     around, port = port_of(lambda: Around(cls(**arguments), channels_last), x)
-    made = getattr(generated(model)[1], cls.__name__)
+    made = getattr(generated(model)[1], cls.__name__.lstrip("_"))
     taken = inspect.signature(made.__init__).parameters
     layer = made(**{name: value for name, value in arguments.items() if name in taken})
     given_x = x.numpy().transpose(0, 2, 3, 1) if x.ndim == 4 else x.numpy()
@@ -147,7 +148,7 @@ CHANNELS = st.integers(4, 8).map(lambda half: 2 * half)  # with 1 in a group, to
 def test_every_parameter_bears_a_name_of_torchs_constructor(name):
     source, _ = generated(name)
     model = MODELS[name][0]()
-    known = {type(module).__name__: type(module) for module in model.modules()}
+    known = {type(module).__name__.lstrip("_"): type(module) for module in model.modules()}
     foreign = []
     for node in ast.parse(source).body:
         is_helper = isinstance(node, ast.ClassDef) and not (ast.get_docstring(node) or "").startswith(f"{node.name} (")
@@ -173,7 +174,6 @@ def test_gsconv(c1, c2, k, s):
     check("slimneck", slim_neck().GSConvShuffleNet, {"c1": c1, "c2": c2, "k": k, "s": s}, c1, 13, 10)
 
 
-@pytest.mark.zoo
 # Halved twice, and what GSConv then makes is even.
 @proving(c1=st.sampled_from([8, 12, 16]), c2=st.sampled_from([8, 16]), n=st.integers(1, 3), shortcut=st.booleans())
 def test_stages_of_the_slim_neck(c1, c2, n, shortcut):
@@ -236,3 +236,16 @@ def test_encoder_block(heads, width, mlp_dim, length):
     arguments = {"num_heads": heads, "hidden_dim": heads * width, "mlp_dim": mlp_dim}
     arguments |= {"dropout": 0.1, "attention_dropout": 0.1}
     check("vit_b_16", vision_transformer.EncoderBlock, arguments, length, heads * width)
+
+
+@proving(heads=st.sampled_from([1, 2]), num_layers=st.integers(1, 3), patch=st.sampled_from([4, 8]), mlp_dim=CHANNELS)
+def test_vision_transformer(heads, num_layers, patch, mlp_dim):
+    arguments = {"image_size": 32, "patch_size": patch, "num_layers": num_layers, "num_heads": heads}
+    arguments |= {"hidden_dim": 8 * heads, "mlp_dim": mlp_dim, "num_classes": 10}
+    check("vit_b_16", vision_transformer.VisionTransformer, arguments, 3, 32, 32)
+
+
+@proving(growth=st.sampled_from([4, 8]), depth=st.integers(1, 3), bn_size=st.sampled_from([2, 4]))
+def test_dense_block(growth, depth, bn_size):
+    arguments = {"num_layers": depth, "num_input_features": 8, "growth_rate": growth, "bn_size": bn_size}
+    check("densenet121", densenet._DenseBlock, arguments | {"drop_rate": 0.0}, 8, 9, 12)

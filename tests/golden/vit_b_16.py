@@ -60,14 +60,27 @@ class EncoderBlock(layers.Layer):
 class Encoder(layers.Layer):
     """Encoder (torchvision/models/vision_transformer.py): n l c -> n l c."""
 
-    def __init__(self, seq_length, hidden_dim, dropout, **kwargs):
+    def __init__(
+        self,
+        seq_length,
+        num_layers,
+        num_heads,
+        hidden_dim,
+        mlp_dim,
+        dropout,
+        attention_dropout,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.pos_embedding = self.add_weight(
             shape=(seq_length, hidden_dim), initializer="zeros", name="pos_embedding"
         )
         self.dropout = layers.Dropout(dropout)
         self.layers_ = keras.Sequential(
-            [EncoderBlock(12, 768, 3072, 0.0, 0.0) for _ in range(12)]
+            [
+                EncoderBlock(num_heads, hidden_dim, mlp_dim, dropout, attention_dropout)
+                for _ in range(num_layers)
+            ]
         )
         self.ln = layers.LayerNormalization(epsilon=1e-06)
 
@@ -80,15 +93,36 @@ class Encoder(layers.Layer):
 class VisionTransformer(layers.Layer):
     """VisionTransformer (torchvision/models/vision_transformer.py): n h w c -> n c."""
 
-    def __init__(self, patch_size, hidden_dim, dropout=0.0, num_classes=1000, **kwargs):
+    def __init__(
+        self,
+        image_size,
+        patch_size,
+        num_layers,
+        num_heads,
+        hidden_dim,
+        mlp_dim,
+        dropout=0.0,
+        attention_dropout=0.0,
+        num_classes=1000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.patch_size = patch_size
         self.hidden_dim = hidden_dim
+        seq_length = (image_size // patch_size) ** 2 + 1
         self.conv_proj = layers.Conv2D(hidden_dim, patch_size, strides=patch_size)
         self.class_token = self.add_weight(
             shape=(1, 1, hidden_dim), initializer="zeros", name="class_token"
         )
-        self.encoder = Encoder(197, hidden_dim, dropout)
+        self.encoder = Encoder(
+            seq_length,
+            num_layers,
+            num_heads,
+            hidden_dim,
+            mlp_dim,
+            dropout,
+            attention_dropout,
+        )
         self.heads = keras.Sequential([layers.Dense(num_classes)])
 
     def call(self, x):
@@ -123,6 +157,14 @@ def build_model(input_shape=(224, 224, 3)):
     x = keras.Input(input_shape, name="x")
     return keras.Model(
         x,
-        VisionTransformer(patch_size=16, hidden_dim=768, name="model")(x),
+        VisionTransformer(
+            image_size=224,
+            patch_size=16,
+            num_layers=12,
+            num_heads=12,
+            hidden_dim=768,
+            mlp_dim=3072,
+            name="model",
+        )(x),
         name="vision_transformer",
     )

@@ -155,6 +155,8 @@ def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Code | None]]:
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
                 for each, code in zip(targets, _unpacked(value, len(targets)), strict=True):
                     yield from _named(each, code)
+            case ast.AugAssign(target=ast.Name() | ast.Attribute() as target, op=operator, value=value):
+                yield from _named(target, expression(ast.BinOp(target, operator, value)))
             case ast.If(test=test, body=then, orelse=otherwise):
                 yield from _branches(test, then, otherwise)
             case _:
@@ -261,6 +263,11 @@ def _pools(function: ast.FunctionDef) -> dict[str, list[ast.Call]]:
             mentions.setdefault(name, set()).update(
                 inner.id for inner in ast.walk(value) if isinstance(inner, ast.Name) and inner.id != name
             )
+        if isinstance(node, ast.For):
+            # `for _ in range(n): layers.append(…)`: how many there are.
+            counted = [inner for inner in ast.walk(node.iter) if isinstance(inner, ast.Call)]
+            for target in {target for below in ast.walk(node) for target, _ in _flows(below)}:
+                pools.setdefault(target.removeprefix("self."), []).extend(counted)
     direct = {name: list(calls) for name, calls in pools.items()}
     for name, names in mentions.items():
         for other in sorted(names):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
 from transpiler.outline.class_calls import Signature, call_of_class
-from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run
+from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run, Use
 from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
@@ -63,7 +63,7 @@ class MemberWriter:
 
     def _made(self, target: tuple[str, ...], code: Code, rows: tuple[int, ...]) -> list[Line]:
         if not isinstance(code, Choice):
-            return [Assign(target, self.resolved(code))]
+            return [Assign(target, self._written(self._filled(code), self._counts(target, rows)))]
         cases = self._cases(code, rows, target[0].removeprefix("self."))
         if len({value for _, value in cases}) == 1:
             return [Assign(target, cases[0][1])]
@@ -190,19 +190,24 @@ class MemberWriter:
                 found[name] = dict(self.holes[value.number].values)
         return found
 
+    def _counts(self, target: tuple[str, ...], rows: tuple[int, ...]) -> Callable[[int], Code]:
+        """Where the number of equal blocks comes from that a member holds on these instances."""
+        use = Use(target[0].removeprefix("self."), "range", 0, "n")
+        return lambda count: self.settings.fill(HoleFact(use, dict.fromkeys(rows, count)))
+
     # ── style ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _written(self, code: Code) -> Code:
+    def _written(self, code: Code, counted: Callable[[int], Code] = Literal) -> Code:
         """Calls with defaults left out and arguments by position, repeated elements as comprehensions."""
         below = children(code)
         if below:
-            code = with_children(code, tuple(self._written(child) for child in below))
+            code = with_children(code, tuple(self._written(child, counted) for child in below))
         if isinstance(code, Call):
             if isinstance(code.function, Name) and code.function.name in self.classes:
                 return call_of_class(code, self.classes[code.function.name])
             return _weight_call(code) if code.function == Name("self.add_weight") else written(code)
         if type(code) is Sequence and code.kind == "list":
-            return Sequence("list", _compressed(tabulated(code.items, self.classes)))
+            return Sequence("list", _compressed(tabulated(code.items, self.classes), counted))
         return code
 
 
@@ -265,7 +270,7 @@ def _size(code: Code) -> int:
     return sum(1 for _ in walk(code))
 
 
-def _compressed(items: tuple[Code, ...]) -> tuple[Code, ...]:
+def _compressed(items: tuple[Code, ...], counted: Callable[[int], Code]) -> tuple[Code, ...]:
     """Equal neighbours as a comprehension: from three on, or two of our own blocks."""
     runs: list[tuple[Code, int]] = []
     for item in items:
@@ -277,7 +282,7 @@ def _compressed(items: tuple[Code, ...]) -> tuple[Code, ...]:
     for item, count in runs:
         is_ours = isinstance(item, Call) and isinstance(item.function, Name)
         if count >= 3 or (count == 2 and is_ours):
-            compressed.append(Comprehension("list", (item,), ("_",), Call(Name("range"), (Literal(count),))))
+            compressed.append(Comprehension("list", (item,), ("_",), Call(Name("range"), (counted(count),))))
         else:
             compressed += [item] * count
     return tuple(part for item in compressed for part in _repeats(item, 2))

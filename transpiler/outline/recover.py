@@ -213,7 +213,7 @@ class Scope:
         """Arguments of the torch call that this Keras argument was translated from."""
         facts = self._calls(use)
         if use.function == "range":
-            yield from self.facts.counts.get("" if use.member.endswith("*") else use.member, ())
+            yield from self.facts.counts.get("" if use.member.endswith("*") else use.member.rstrip("_"), ())
             return
         child = self._children.get(use.function)
         if child is not None:
@@ -230,8 +230,10 @@ class Scope:
         """What the constructor calls to make a member; anything it calls, for members that it numbers in a loop or
         that are itself.
         """
-        key = "" if use.member.endswith("*") or use.member == SEQUENCE else use.member
-        return self.facts.calls.get(key, ())
+        if use.member.endswith("*") or use.member == SEQUENCE:
+            return self.facts.calls.get("", ())
+        # `self.layers` is `self.layers_` in a Keras layer, which has an attribute of that name.
+        return self.facts.calls.get(use.member) or self.facts.calls.get(use.member.rstrip("_"), ())
 
     def _halves(self, use: Use) -> Iterator[Code]:
         """The padding that keeps the size: half of the kernel, unless an argument says otherwise."""
