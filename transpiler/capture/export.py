@@ -23,8 +23,8 @@ from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_pro
 from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
-from transpiler.capture.cross_map import cross_map_in_the_open
 from transpiler.capture.frames import as_text, running
+from transpiler.capture.in_the_open import in_the_open
 from transpiler.capture.limit import TimeLimitError, time_limit
 from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
@@ -73,7 +73,7 @@ def capture(
             without_triton(),
             _flat(),
             layer_by_layer(),
-            cross_map_in_the_open(),
+            in_the_open(),
             dropout_of_attention_kept(),
         ):
             exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
