@@ -126,9 +126,40 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], tuple[tupl
         ),
         ((3, 7),),
     ),
+    "an own index for each of a batch": (
+        nn.Identity,
+        lambda _, x: (x[torch.arange(x.shape[0]), x[:, :, 0].argmax(1)], around(x), between(x)),
+        ((7, 3),),
+    ),
+    "across channels": (lambda: nn.CrossMapLRN2d(5, alpha=0.5, beta=0.6), plain, ((9, 4, 3),)),
+    "across an even number of channels": (lambda: nn.CrossMapLRN2d(4, alpha=0.5), plain, ((9, 4, 3),)),
+    "six dimensions that broadcast": (
+        nn.Identity,
+        lambda _, x: (x[:, :, None, :, :, None] - x[:, None, :, :, None, :]).relu() * doubled(x[..., None]).mean(),
+        ((2, 4, 3),),
+    ),
     "affine grid": (nn.Identity, lambda _, x: warped(x), (IMAGE,)),
     "roll, sort, gather": (nn.Identity, lambda _, x: x.roll((1, -2), (2, 3)).gather(1, x.argsort(1)), (IMAGE,)),
 }
+
+
+def around(x: Tensor) -> Tensor:
+    """The neighbours of points, as point networks gather them."""
+    near = torch.cdist(x, x).topk(3, largest=False)[1]
+    batch = torch.arange(x.shape[0]).view(-1, 1, 1).repeat(1, *near.shape[1:])
+    return x[batch, near, :] - x[:, :, None]
+
+
+def between(x: Tensor) -> Tensor:
+    """An index with a dimension between it and the one that counts, and from behind."""
+    return x.transpose(1, 2)[torch.arange(x.shape[0])[:, None], :, -1 - x.argsort(1)[:, :, 0]]
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Nearest neighbours along three dimensions, by repeating."""
+    batch, depth, height, width, channels = x.shape
+    wide = x[:, :, None, :, None, :, None].expand(batch, depth, 2, height, 2, width, 2, channels)
+    return wide.reshape(batch, 2 * depth, 2 * height, 2 * width, channels)
 
 
 def warped(x: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ import contextlib
 import importlib
 import inspect
 import logging
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, cast
 from unittest import mock
@@ -24,6 +25,7 @@ from torch.utils import _pytree as pytree
 
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.frames import as_text, running
+from transpiler.capture.in_the_open import in_the_open
 from transpiler.capture.limit import TimeLimitError, time_limit
 from transpiler.capture.recurrent import layer_by_layer
 from transpiler.capture.sizes import NamedSizes
@@ -58,7 +60,8 @@ def capture(
         ModelError: `torch.export` refuses the model, does not end, or the model fixes a size that was to be dynamic.
     """
     kwargs = dict(kwargs or {})
-    args, kwargs = _repeat_batch(args, kwargs)
+    if all(names[:1] != (None,) for names in (dynamic or {}).values()):  # a batch that is declared as 1 stays 1
+        args, kwargs = _repeat_batch(args, kwargs)
     named = NamedSizes(model, args, kwargs, dynamic or {})
     recorder = _Recorder(model, named)
     was_training = {name: module.training for name, module in model.named_modules()}
@@ -72,6 +75,7 @@ def capture(
             without_triton(),
             _flat(),
             layer_by_layer(),
+            in_the_open(),
             dropout_of_attention_kept(),
         ):
             exported = torch.export.export(model, args, kwargs, strict=False, dynamic_shapes=named.dynamic_shapes())
@@ -118,6 +122,14 @@ def _constructors(model: nn.Module, log: ConstructorLog | None) -> dict[str, Con
     return {path: constructor for path, constructor in found if constructor is not None}
 
 
+_ADVICE = re.compile(r"TORCH_LOGS|TORCHDYNAMO|docs\.google\.com|data-dependent friendly|^For C\+\+")
+"""What torch tells those who mend torch."""
+_LONGEST = 200
+_MANY = 4
+"""Modules that are named together in advice."""
+_OPAQUE = (torch.Tensor, nn.Module, type, NodeRef)
+
+
 class _Recorder:
     """Forward hooks on every module; keeps the stack of calls under way."""
 
@@ -158,6 +170,12 @@ class _Recorder:
     def innermost_path(self) -> str:
         """The module whose forward was under way when tracing stopped."""
         return str(self._calls[self._stack[-1]]["path"]) if self._stack else ""
+
+    def returned(self) -> list[str]:
+        """Modules with weights that had returned when tracing stopped, to those whose forward was under way."""
+        under_way = set(self._stack)
+        done = [call for call in self._calls if call["parent"] in under_way and call["index"] not in under_way]
+        return list(dict.fromkeys(call["path"] for call in done if [*call["module"].parameters()]))
 
     def _enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mode = get_innermost_proxy_mode()
@@ -250,7 +268,8 @@ def _live_nodes(tree: Any) -> list[_LiveNode]:
 
 
 def _map_tree(function: Any, tree: Any) -> Any:
-    """Like `tree_map`, but data classes and other mappings (model outputs) become plain dicts."""
+    """Like `tree_map`, but data classes and other mappings (model outputs) become plain dicts, and so does what an
+    object of another class holds of tensors (a batch of images with their sizes)."""
     if isinstance(tree, list):
         return [_map_tree(function, item) for item in tree]
     if isinstance(tree, tuple):
@@ -259,7 +278,16 @@ def _map_tree(function: Any, tree: Any) -> Any:
         return {key: _map_tree(function, item) for key, item in tree.items()}
     if is_dataclass(tree) and not isinstance(tree, type | _LiveNode | NodeRef):
         return {field.name: _map_tree(function, getattr(tree, field.name)) for field in fields(tree)}
-    return function(tree)
+    held = {} if isinstance(tree, _OPAQUE) else {name: each for name, each in _attributes(tree) if _has_tensors(each)}
+    return {name: _map_tree(function, each) for name, each in held.items()} if held else function(tree)
+
+
+def _attributes(value: object) -> Iterable[tuple[str, object]]:
+    return getattr(value, "__dict__", {}).items()
+
+
+def _has_tensors(value: object) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value))
 
 
 def _plain_output(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
@@ -302,14 +330,24 @@ def _quiet() -> Iterator[None]:
 
 def _export_failure(model: nn.Module, recorder: _Recorder, error: Exception) -> Diagnostic:
     path = recorder.innermost_path()
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in str(error).strip().splitlines() if line.strip() and not _ADVICE.search(line)]
+    told = [line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in lines]
     return Diagnostic(
-        f"torch.export cannot trace {type(model).__name__}: {type(error).__name__}: {lines[0] if lines else ''}",
+        f"torch.export cannot trace {type(model).__name__}: {type(error).__name__}: {told[0] if told else ''}",
         where=path or type(model).__name__,
-        excerpt="\n".join(lines[1:8]),
+        excerpt="\n".join(told[1:8]),
         hint="kerascribe needs one graph for every input: replace control flow that depends on tensor values, or port "
-        'what comes before it: part "…" takes one module, until "…" all that runs until these modules have returned',
+        f"what comes before it: {_cut(recorder.returned())}",
     )
+
+
+def _cut(returned: Sequence[str]) -> str:
+    """What to write to port all that ran before tracing stopped."""
+    if not returned:
+        return 'part "…" takes one module, until "…" all that runs until these modules have returned'
+    last = returned if len(returned) <= _MANY else returned[-1:]
+    named = ", ".join(f'"{path}"' for path in last)
+    return f'until {named} takes all that ran before, part "…" one module'
 
 
 def _endless_export(model: nn.Module, recorder: _Recorder) -> Diagnostic:

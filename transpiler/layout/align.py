@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 from transpiler.layout.axes import Axes, Layout, fuse, refine, relabelled, volume
@@ -19,6 +20,8 @@ from transpiler.lift.program import Size
 Key: TypeAlias = tuple[int, int]
 """(torch dimension of the result, place of the atom in it)."""
 KeyAxes: TypeAlias = tuple[tuple[Key, ...], ...]
+BROADCAST_RUNS = 5
+"""TensorFlow broadcasts (elements, and `broadcast_to`) where neighbours that are repeated alike make no more runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def align(
         _Operand(layout, one_axis, whole, free=index in set(free), full=full) for index, layout in enumerate(padded)
     ]
     axes = _best_axes(operands)
-    axes = _split_partial(axes, operands)
+    axes = _fewer_runs(_split_partial(axes, operands), operands)
     targets = tuple(_strip(operand, operand.target(axes), whole) for operand in operands)
     factors_of = tuple(_factors(padded, dim, one_axis) for dim in range(rank))
     return Aligned(
@@ -196,6 +199,15 @@ def _split_partial(axes: KeyAxes, operands: Sequence[_Operand]) -> KeyAxes:
             group.append(key)
         cut.append(tuple(group))
     return tuple(cut)
+
+
+def _fewer_runs(axes: KeyAxes, operands: Sequence[_Operand]) -> KeyAxes:
+    """Axes that the same operands hold side by side, if there were too many runs of such axes to broadcast along."""
+    holders = [tuple(key in operand.atoms for operand in operands for key in axis[:1]) for axis in axes]
+    runs = [held for held, _ in groupby(held for held, axis in zip(holders, axes, strict=True) if axis)]
+    if len(runs) <= BROADCAST_RUNS:
+        return axes
+    return tuple(sorted(axes, key=lambda axis: runs.index(holders[axes.index(axis)]) if axis else -1))
 
 
 def _strip(operand: _Operand, target: Axes, whole: Collection[int]) -> Axes:

@@ -13,6 +13,10 @@ from typing import TypeAlias
 from transpiler.layout.axes import Axes, Layout
 
 
+_REPEATED_RUNS = 2
+"""TensorFlow broadcasts five runs of axes that are repeated, or not, alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reshape:
     """To these axes, the atoms staying in their order."""
@@ -67,7 +71,19 @@ def moves(layout: Layout, target: Axes) -> tuple[Move, ...]:
     # Repeating needs an axis that is 1 so far, so atoms that lie nowhere yet get axes of their own first.
     apart = tuple(part for axis in target for part in _held_apart(axis, held))
     wanted = tuple(tuple(atom for atom in axis if atom in held) for axis in apart)
-    return (*_reorder(layout.axes, wanted), Broadcast(apart), *_regroup(apart, target))
+    return (*_reorder(layout.axes, wanted), *_repeated(wanted, apart), *_regroup(apart, target))
+
+
+def _repeated(current: Axes, wanted: Axes) -> list[Move]:
+    """Broadcasts, each along so few runs of neighbouring axes that TensorFlow does them."""
+    steps: list[Move] = []
+    while current != wanted:
+        new = [place for place, axis in enumerate(wanted) if axis != current[place]]
+        starts = [place for place in new if place - 1 not in new]
+        last = starts[_REPEATED_RUNS] if len(starts) > _REPEATED_RUNS else len(wanted)
+        current = (*wanted[:last], *current[last:])
+        steps.append(Broadcast(current))
+    return steps
 
 
 def _held_apart(axis: tuple[int, ...], held: Collection[int]) -> list[tuple[int, ...]]:

@@ -19,7 +19,15 @@ from transpiler.lift.scatter import Known
 from transpiler.lift.simplify import sizes_in
 
 aten = torch.ops.aten
-_PLACED = (aten.unsqueeze.default, aten.view.default, aten.reshape.default, aten.slice.Tensor, aten.alias.default)
+_PLACED = (
+    aten.unsqueeze.default,
+    aten.view.default,
+    aten.reshape.default,
+    aten.slice.Tensor,
+    aten.alias.default,
+    aten.expand.default,
+    aten.repeat.default,
+)
 
 
 def indexed(
@@ -30,6 +38,8 @@ def indexed(
     if node.target is not aten.index.Tensor or not isinstance(source, Value):
         return None
     enumerated = _enumerated(node, source, emit)
+    if enumerated is None:
+        enumerated = _one_of_each(node, source, arguments["indices"], result, emit)
     return _gathered(source, arguments["indices"], result, known, emit) if enumerated is None else enumerated
 
 
@@ -52,6 +62,40 @@ def _enumerated(node: torch.fx.Node, source: Value, emit: Emission) -> Value | N
             shape = [*value.shape[:place], 1, *value.shape[place:]]
             value = emit(aten.unsqueeze.default, {"self": value, "dim": place}, shape)
     return value
+
+
+def _one_of_each(
+    node: torch.fx.Node, source: Value, given: list[Any], result: Value, emit: Emission
+) -> Value | None:
+    """`x[torch.arange(batch), i]`, and `x[:, i]` with an own `i` for each of the batch: a `gather` along one dimension.
+
+    All indices but the last count whole dimensions of `x`, in their order, along the first dimensions of the last.
+    """
+    indices = node.args[1]
+    assert isinstance(indices, list | tuple)
+    dims = [dim for dim, index in enumerate(indices) if index is not None]
+    if len(dims) < 2 or given[dims[-1]].dtype == "bool":
+        return None
+    rank = max(_rank(index) for index in indices if index is not None)
+    shape = node.args[0].meta["val"].shape  # type: ignore[union-attr]
+    places = [_counted(indices[dim], shape[dim], rank) for dim in dims[:-1]]
+    index = given[dims[-1]]
+    if places != list(range(len(places))) or len(index.shape) != rank:
+        return None
+    if any(not _same(size, shape[dim]) for size, dim in zip(_shape(indices[dims[-1]]), dims[:-1], strict=False)):
+        return None
+    rest = [dim for dim in range(len(source.shape)) if dim not in dims]
+    value = _permuted(source, [*dims, *rest], emit)
+    each, beside = index.shape[: len(places)], [source.shape[dim] for dim in rest]
+    wide = [*each, math.prod(index.shape[len(places) :]), *[1] * len(rest)]
+    index = emit(aten.reshape.default, {"self": index, "shape": sizes_in(wide)}, wide, "int64")
+    wide = [*wide[: len(places) + 1], *beside]
+    index = emit(aten.expand.default, {"self": index, "size": sizes_in(wide)}, wide, "int64")
+    value = emit(aten.gather.default, {"self": value, "dim": len(places), "index": index}, wide)
+    first = dims[0] if dims == list(range(dims[0], dims[-1] + 1)) else 0
+    behind = [*given[dims[-1]].shape, *beside]
+    value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(behind)}, behind)
+    return _permuted(value, [*range(rank, rank + first), *range(rank), *range(rank + first, len(behind))], emit)
 
 
 def _gathered(source: Value, given: list[Any], result: Value, known: Known, emit: Emission) -> Value | None:
@@ -129,32 +173,48 @@ def _rank(index: Any) -> int:
 
 def _counted(index: Any, size: Any, rank: int) -> int | None:
     """The dimension, of `rank` that the indices broadcast to, along which an index counts 0, 1, … size - 1."""
-    if not isinstance(index, torch.fx.Node) or index.meta["val"].dtype == torch.bool:
+    place = _counting(index)
+    if place is None or not _same(_shape(index)[place], size):
         return None
-    shape = index.meta["val"].shape
-    wide = [dim for dim, length in enumerate(shape) if not _same(length, 1)]
-    if len(wide) != 1 or not _same(shape[wide[0]], size) or not _counts(index):
-        return None
-    return rank - len(shape) + wide[0]
+    return rank - len(_shape(index)) + place
 
 
-def _counts(node: Any) -> bool:
-    """Whether a tensor with one dimension that is not 1 holds 0, 1, 2, … along it."""
+def _counting(node: Any) -> int | None:
+    """The dimension along which a tensor holds 0, 1, 2, …, the same in all others."""
     if not isinstance(node, torch.fx.Node):
-        return False
-    if node.target is aten.arange.default:
-        return True
+        return None
     source = node.args[0] if node.args else None
+    if node.target is aten.arange.default:
+        return 0
+    if node.target in (aten.arange.start, aten.arange.start_step):
+        return 0 if source == 0 and all(step == 1 for step in node.args[2:3]) else None
     if node.target is aten.add.Tensor:
-        return isinstance(node.args[1], int) and node.args[1] == 0 and _counts(source)
-    if node.target not in _PLACED or not isinstance(source, torch.fx.Node):
-        return False
-    whole = [_same(a, b) for a, b in zip(_wide(node), _wide(source), strict=False)]
-    return whole == [True] and _counts(source)
+        return _counting(source) if isinstance(node.args[1], int) and node.args[1] == 0 else None
+    if node.target not in _PLACED or (place := _counting(source)) is None:
+        return None
+    return _moved(node, _shape(source), place)
 
 
-def _wide(node: torch.fx.Node) -> list[Any]:
-    return [size for size in node.meta["val"].shape if not _same(size, 1)]
+def _moved(node: torch.fx.Node, before: Sequence[Any], place: int) -> int | None:
+    """Where a view has the dimension `place` of its source of shape `before`; None if not whole."""
+    shape = _shape(node)
+    if node.target in (aten.expand.default, aten.repeat.default):
+        moved = place + len(shape) - len(before)
+    elif node.target in (aten.view.default, aten.reshape.default):
+        # row by row, the elements before a dimension are what the ones before it make
+        ahead = math.prod(before[:place])
+        same = (_same(math.prod(shape[:dim]), ahead) and _same(size, before[place]) for dim, size in enumerate(shape))
+        moved = next((dim for dim, found in enumerate(same) if found), -1)
+    elif node.target is aten.unsqueeze.default:
+        moved = place + (int(node.args[1]) % len(shape) <= place)  # type: ignore[arg-type]
+    else:
+        moved = place
+    return moved if moved >= 0 and _same(shape[moved], before[place]) else None
+
+
+def _shape(node: Any) -> Sequence[Any]:
+    shape: Sequence[Any] = node.meta["val"].shape
+    return shape
 
 
 def _same(one: Any, other: Any) -> bool:

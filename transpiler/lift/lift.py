@@ -19,6 +19,7 @@ from torch.export.graph_signature import InputKind
 from transpiler.capture.frames import from_text
 from transpiler.capture.trace import ModuleCall, NodeRef, SourceFrame, Trace, display_path
 from transpiler.errors import Diagnostic, InternalError, ModelError
+from transpiler.lift.attention import attention_of_some
 from transpiler.lift.dead import without_dead_calls
 from transpiler.lift.decompose import decomposed
 from transpiler.lift.emission import Emission, is_whole_slice
@@ -272,7 +273,9 @@ class _Lifter:
                 self.values[node.name] = same
                 return []
             statements, emit = self._emitter(results[0].dtype, source, names)
-            simpler = repeated(operator, arguments, results[0], emit)
+            simpler = attention_of_some(node, arguments, results[0], self._known(node), emit)
+            if simpler is None:
+                simpler = repeated(operator, arguments, results[0], emit)
             if simpler is None:
                 simpler = indexed(node, arguments, results[0], self._known(node), emit)
             if simpler is None:
