@@ -116,7 +116,9 @@ class BodyBuilder:
         """A statement whose result is a structure of tensors, to be indexed."""
         number = self._count
         self._count += 1
-        self.statements.append(Statement((number,), code, (None,), self.line.source))
+        shared = set(self.line.names)
+        name = shared.pop() if len(shared) == 1 else None
+        self.statements.append(Statement((number,), code, (name,), self.line.source))
         return number
 
     def _new(self, layout: Layout, dtype: str) -> Held:

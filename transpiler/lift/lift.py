@@ -158,8 +158,9 @@ class _Lifter:
         for child in self.children.get(call.index, ()):
             statements += self._nodes(position, child.begin)
             block = self._block(child)
-            source, names = self._line(child.source)
-            statements.append(BlockCall(block, self._results_of(child, block), source, names))
+            results = self._results_of(child, block)
+            source, names = self._line(child.source, len(output_values(results)))
+            statements.append(BlockCall(block, results, source, names))
             position = child.end
         statements += self._nodes(position, call.end)
         output = self._tree(call.output)

@@ -26,7 +26,8 @@ _MOST_CALLED = 12
 def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
     """What the source calls the results of what runs in `frame`; None for those that it gives no name.
 
-    A function that returns what ran leaves it to its caller to name it.
+    A function that returns what ran leaves it to its caller to name it. Several results that the source keeps together,
+    under one name (`parts = x.chunk(2)`), all bear that name.
 
     Args:
         frame: where it runs, and from where that was called.
@@ -35,11 +36,13 @@ def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
     current: SourceFrame | None = frame
     while current is not None:
         statement = _statement_at(current)
+        if current.span is not None and (inline := _inline_names(current.file).get(current.span)) is not None:
+            return (inline,) * count
         if statement is None:
             break
-        found = _named(statement, current.span)
+        found = _named(statement, current.span, count)
         if found:
-            return found if len(found) == count else (None,) * count
+            return found
         if not isinstance(statement, ast.Return):
             break
         current = current.outer
@@ -52,6 +55,14 @@ def first_line(file: str, line: int) -> int:
     return line if statement is None or isinstance(statement, ast.For | ast.If) else statement.lineno
 
 
+@functools.lru_cache(maxsize=16)
+def _nodes(file: str) -> tuple[ast.AST, ...]:
+    try:
+        return tuple(ast.walk(ast.parse("".join(linecache.getlines(file)))))
+    except (SyntaxError, ValueError):
+        return ()
+
+
 def _statement_at(frame: SourceFrame) -> ast.stmt | None:
     return _statements_by_line(frame.file).get(frame.line)
 
@@ -59,21 +70,24 @@ def _statement_at(frame: SourceFrame) -> ast.stmt | None:
 @functools.lru_cache(maxsize=512)
 def _statements_by_line(file: str) -> dict[int, ast.stmt]:
     """The innermost statement on each line."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return {}
     simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
     return {
         line: node
-        for node in ast.walk(tree)
+        for node in _nodes(file)
         if isinstance(node, simple)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
 
 
-def _named(statement: ast.stmt, span: Span | None) -> tuple[str | None, ...]:
-    """Names that a statement gives to what it computes at `span`."""
+@functools.lru_cache(maxsize=512)
+def _inline_names(file: str) -> dict[Span, str]:
+    """Names that expressions get where they stand: `if (y := self.pool(x)) is not None`."""
+    named = (node for node in _nodes(file) if isinstance(node, ast.NamedExpr))
+    return {span: node.target.id for node in named if (span := _span(node.value)) is not None}
+
+
+def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | None, ...]:
+    """Names that a statement gives to the results of what it computes at `span`; () if it names nothing."""
     match statement:
         case ast.Assign(targets=[target, *_], value=value):
             pass
@@ -83,10 +97,36 @@ def _named(statement: ast.stmt, span: Span | None) -> tuple[str | None, ...]:
             return ()
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) and span is not None:
         pairs = zip(target.elts, value.elts, strict=False) if len(target.elts) == len(value.elts) else ()
-        element = next((name for name, part in pairs if _within(span, part)), None)
-        if element is not None:
-            return _names_of(element)
-    return _names_of(target)
+        found = next(((name, part) for name, part in pairs if _within(span, part)), None)
+        if found is not None:
+            target, value = found
+    given = _names_of(target)
+    if not given or len(given) == count:
+        return given
+    if len(given) == 1 and _is_all(span, value):
+        return given * count
+    if len(given) == 1 and (place := _picked(span, value)) is not None:
+        return tuple(given[0] if number == place else None for number in range(count))
+    return (None,) * count
+
+
+def _is_all(span: Span | None, value: ast.expr) -> bool:
+    return span is not None and span == _span(value)
+
+
+def _picked(span: Span | None, value: ast.expr) -> int | None:
+    """Which of the results at `span` it is that the expression takes: 0 of `self.attn(x)[0]`."""
+    match value:
+        case ast.Subscript(value=base, slice=ast.Constant(value=int() as place)) if _is_all(span, base) and place >= 0:
+            return place
+        case _:
+            return None
+
+
+def _span(node: ast.expr) -> Span | None:
+    if node.end_lineno is None or node.end_col_offset is None:
+        return None
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
 def _within(span: Span, node: ast.expr) -> bool:
@@ -100,8 +140,8 @@ def _names_of(target: ast.expr) -> tuple[str | None, ...]:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return (name,)
         case ast.Tuple(elts=items) | ast.List(elts=items):
-            found = [_names_of(item) for item in items]
-            return tuple(names[0] if len(names) == 1 else None for names in found)
+            # what is unpacked within (`x, (h, c) = …`) are results of their own
+            return tuple(name for item in items for name in _names_of(item) or (None,))
         case _:
             return ()
 

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Code, Index, Literal, Ref, Sequence, Unary
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import attributes_read
 from transpiler.outline.holes import HoleFact
@@ -40,6 +40,16 @@ def size_of(argument: int, axis: int) -> Ref:
 def which_size(value: int) -> tuple[int, int] | None:
     """Argument and axis that a value stands for, None if it is no size."""
     return divmod(value - SIZES, _AXES) if value >= SIZES else None
+
+
+def sizes_read(values: Iterable[int]) -> dict[int, Code]:
+    """How each of these sizes is read from its argument: `ops.shape(x)[1]`."""
+    found: dict[int, Code] = {}
+    for value in values:
+        size = which_size(value)
+        if size is not None:
+            found[value] = Index(Call(Function("keras.ops.shape"), (Ref(size[0]),)), (Literal(size[1]),))
+    return found
 
 
 class CallNumbers:

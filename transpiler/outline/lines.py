@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Conditional, Ref
+from transpiler.code import Call, Code, Conditional, Index, Literal, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.trees import refs, shifted, walk
+from transpiler.outline.program import Comprehension
+from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
 """Calls nested in one line beyond this are hard to read."""
@@ -56,6 +57,143 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
     uses = _uses(items, result)
     items = _inlined(items, uses)
     return _returned(items, result, _uses(items, result))
+
+
+def as_lists(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | BranchItem], Code, frozenset[int]]:
+    """Results that torch keeps together under one name become one value, and each of them an element of it.
+
+    Args:
+        items: statements and branches in order.
+        result: what is returned.
+
+    Returns:
+        Items and result, and the values that are lists.
+    """
+    elements, wholes = _elements(items)
+    if not elements:
+        return items, result, frozenset()
+    lists = frozenset(whole.value for whole in wholes.values())
+
+    def change(code: Code) -> Code | None:
+        if type(code) is c.Sequence and code.items in wholes:
+            return wholes[code.items]
+        return elements.get(code.value) if isinstance(code, Ref) else None
+
+    def changed(item: Item) -> Item:
+        if item.results[0] in lists:
+            item = dataclasses.replace(item, results=item.results[:1], names=item.names[:1])
+        return dataclasses.replace(item, code=transform(item.code, change))
+
+    def stays(item: Item | BranchItem) -> bool:
+        return isinstance(item, BranchItem) or item.results[0] in lists or item.results[0] not in elements
+
+    kept = [_with_items(item, changed, change) for item in items if stays(item)]
+    return kept, transform(result, change), lists
+
+
+def _elements(items: list[Item | BranchItem]) -> tuple[dict[int, Code], dict[tuple[Code, ...], Ref]]:
+    """What stands for the elements of lists, and for displays of all of them; what a branch ends with is no element."""
+    branches = (item for item in items if isinstance(item, BranchItem))
+    joined = {value for branch in branches for join in branch.joins for value in (join.inside, join.outside)}
+    elements: dict[int, Code] = {}
+    wholes: dict[tuple[Code, ...], Ref] = {}
+    for item in items:
+        if isinstance(item, BranchItem) or joined & set(item.results):
+            continue
+        if len(item.results) > 1 and len(item.names) == len(item.results) and _shared_name(item.names):
+            whole = Ref(item.results[0])
+            elements.update({value: Index(whole, (Literal(place),)) for place, value in enumerate(item.results)})
+            wholes[tuple(Ref(value) for value in item.results)] = whole
+        elif isinstance(item.code, Index) and isinstance(item.code.base, Ref) and _is_key(item.code):
+            elements[item.results[0]] = item.code
+    return elements, wholes
+
+
+def _with_items(
+    item: Item | BranchItem, changed: Callable[[Item], Item], change: Callable[[Code], Code | None]
+) -> Item | BranchItem:
+    if isinstance(item, Item):
+        return changed(item)
+    then, otherwise = tuple(map(changed, item.then)), tuple(map(changed, item.otherwise))
+    return BranchItem(transform(item.test, change), then, otherwise, item.joins)
+
+
+def _shared_name(names: tuple[str | None, ...]) -> bool:
+    return names[0] is not None and len(set(names)) == 1
+
+
+def _is_key(code: Index) -> bool:
+    """`features["low"]`, which is read where it is needed."""
+    return len(code.items) == 1 and isinstance(code.items[0], Literal) and isinstance(code.items[0].value, str)
+
+
+def inlined_where_used(
+    items: list[Item | BranchItem], result: Code, value: int
+) -> tuple[list[Item | BranchItem], Code] | None:
+    """The same with the expression of a value where it is used, once; None if that is not to be had."""
+    uses = _uses(items, result)
+    place = next((at for at, item in enumerate(items) if isinstance(item, Item) and item.results == (value,)), None)
+    if place is None or uses.get(value) != 1:
+        return None
+    inner = items[place]
+    assert isinstance(inner, Item)
+    if isinstance(inner.code, Chain | Grow):
+        return None
+    rest = [*items[:place], *items[place + 1 :]]
+    if value in refs(result):
+        if inner.comment or _depth(inner.code) + _depth(result) > DEEPEST:
+            return None
+        return rest, _substituted(result, value, inner.code)
+    for at, outer in enumerate(rest):
+        if not isinstance(outer, Item) or value not in refs(outer.code):
+            continue
+        if isinstance(outer.code, Chain | Grow) or (inner.comment and outer.comment):
+            return None
+        if _depth(inner.code) + _depth(outer.code) > DEEPEST or _is_in_comprehension(outer.code, value):
+            return None
+        code = _substituted(outer.code, value, inner.code)
+        rest[at] = dataclasses.replace(outer, code=code, comment=outer.comment or inner.comment)
+        return rest, result
+    return None
+
+
+def _is_in_comprehension(code: Code, value: int) -> bool:
+    """Whether it would be computed again for every element."""
+    return any(isinstance(node, Comprehension) and value in refs(node.items[0]) for node in walk(code))
+
+
+def read_where_used(
+    items: list[Item | BranchItem], result: Code, sizes: Mapping[int, Code]
+) -> tuple[list[Item | BranchItem], Code]:
+    """The same with these sizes read where they are needed, `ops.shape(x)[1]`, instead of from the start."""
+
+    def change(code: Code) -> Code | None:
+        match code:
+            case c.Sequence(_, parts) if type(code) is c.Sequence and (read := _consecutive(parts, sizes)) is not None:
+                return read
+            case Ref(value) if value in sizes:
+                return sizes[value]
+            case _:
+                return None
+
+    def changed(item: Item) -> Item:
+        return dataclasses.replace(item, code=transform(item.code, change))
+
+    kept = [item for item in items if isinstance(item, BranchItem) or not set(item.results) <= sizes.keys()]
+    return [_with_items(item, changed, change) for item in kept], transform(result, change)
+
+
+def _consecutive(parts: tuple[Code, ...], sizes: Mapping[int, Code]) -> Code | None:
+    """`ops.shape(x)[1:3]` for `[ops.shape(x)[1], ops.shape(x)[2]]`."""
+    read = [sizes.get(part.value) if isinstance(part, Ref) else None for part in parts]
+    if len(read) < 2 or not all(isinstance(code, Index) for code in read):
+        return None
+    bases = {code.base for code in read if isinstance(code, Index)}
+    axes = [code.items[0].value for code in read if isinstance(code, Index) and isinstance(code.items[0], Literal)]
+    first = axes[0]
+    if len(bases) > 1 or not isinstance(first, int) or axes != list(range(first, first + len(parts))):
+        return None
+    return Index(bases.pop(), (c.Slice(Literal(first), Literal(first + len(parts))),))
 
 
 def body_codes(items: Iterable[Item | BranchItem]) -> list[Code]:
