@@ -22,7 +22,9 @@ def step(results: int | tuple[int, ...], code: Code, name: str | None = None, li
     return Item(results, code, (name,) * len(results), SourceLine("m.py", line) if line else None, comment)
 
 
-def shown(items: list[Item | BranchItem], result: Code, forward: str, members: tuple[str, ...] = ("a", "b", "c")) -> str:
+def shown(
+    items: list[Item | BranchItem], result: Code, forward: str, members: tuple[str, ...] = ("a", "b", "c")
+) -> str:
     author = AuthorNames.of(forward, members, arguments=["x"])
     return "\n".join(_shown(call_body((("x", False),), items, result, frozenset(), author).lines))
 
@@ -81,7 +83,7 @@ def test_a_size_without_a_name_is_read_where_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_results_under_one_name_are_a_list(whole: bool) -> None:  # noqa: FBT001 — a parameter of the test
+def test_results_under_one_name_are_a_list(whole: bool) -> None:
     split = Call(Function("keras.ops.split"), (Ref(0), Literal(2)))
     values = (Ref(1), Ref(2)) if whole else (Ref(1), Ref(1))
     joined = Call(Function("keras.ops.concatenate"), (Sequence("list", values),))
@@ -101,8 +103,7 @@ def test_each_way_through_a_branch_may_use_the_same_names() -> None:
     )
     result = Call(Function("keras.ops.concatenate"), (Sequence("list", (Ref(4), run("b", 5))),))
     assert shown([branch], result, "out, x") == (
-        "if self.a:\n  out = self.a(x)\nelse:\n  out, x = ops.split(x, 2)\n"
-        "return ops.concatenate([out, self.b(x)])"
+        "if self.a:\n  out = self.a(x)\nelse:\n  out, x = ops.split(x, 2)\nreturn ops.concatenate([out, self.b(x)])"
     )
 
 

@@ -182,7 +182,7 @@ class _Lifter:
         return Block(
             path=call.path,
             call=call.index,
-            cls=torch_class(type(call.module)),  # type: ignore[arg-type]  # classes are hashable
+            cls=torch_class(call.module),
             module=module,
             constructor=self.trace.constructors.get(call.path),
             arguments=arguments,
@@ -469,6 +469,7 @@ class _Lifter:
     def _constant_key(self, node: torch.fx.Node | None) -> str:
         frame = None if node is None else _frame(node)
         (named,) = (None,) if frame is None else names(frame, 1)
+        named = named and named.removesuffix("[]")
         prefix = "" if node is None else f"{_module_path(node)}."
         base = f"{prefix.lstrip('.')}{named or 'constant'}"
         taken = (f"{base}_{number}" for number in itertools.count(2))

@@ -14,13 +14,16 @@ import itertools
 import linecache
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from transpiler.capture.trace import SourceFrame, Span, display_path
 from transpiler.lowered import SourceLine, TorchClass
 
-_CALLED = re.compile(r"(?<![\w.])(self\.)?([A-Za-z_]\w*)\(")
-_MOST_CALLED = 12
+_CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(")
+_MOST_CALLED = 16
 
 
 def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
@@ -93,6 +96,10 @@ def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | No
             pass
         case ast.AugAssign(target=target, value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
             pass
+        case ast.Expr(ast.Call(func=ast.Attribute(value=gathered, attr="append"), args=[value])) if _is_all(
+            span, value
+        ):
+            return _as_element(_names_of(gathered), count)
         case _:
             return ()
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) and span is not None:
@@ -100,6 +107,8 @@ def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | No
         found = next(((name, part) for name, part in pairs if _within(span, part)), None)
         if found is not None:
             target, value = found
+    if isinstance(target, ast.Subscript) and _is_all(span, value):
+        return _as_element(_names_of(target.value), count)
     given = _names_of(target)
     if not given or len(given) == count:
         return given
@@ -108,6 +117,11 @@ def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | No
     if len(given) == 1 and (place := _picked(span, value)) is not None:
         return tuple(given[0] if number == place else None for number in range(count))
     return (None,) * count
+
+
+def _as_element(names: tuple[str | None, ...], count: int) -> tuple[str | None, ...]:
+    """`outs[]` for what is put into the list `outs`."""
+    return (f"{names[0]}[]",) if count == len(names) == 1 and names[0] else ()
 
 
 def _is_all(span: Span | None, value: ast.expr) -> bool:
@@ -146,9 +160,15 @@ def _names_of(target: ast.expr) -> tuple[str | None, ...]:
             return ()
 
 
+def torch_class(module: nn.Module) -> TorchClass:
+    """Where the class of a module is defined and what its constructor and `forward` say."""
+    below = tuple((name, type(child)) for name, child in module.named_children())
+    return _torch_class(type(module), below)  # type: ignore[arg-type]  # classes are hashable
+
+
 @functools.lru_cache(maxsize=4096)
-def torch_class(cls: type[Any]) -> TorchClass:
-    """Where a class is defined and what its constructor says."""
+def _torch_class(cls: type[nn.Module], below: tuple[tuple[str, type[nn.Module]], ...]) -> TorchClass:
+    """`below` are the classes of its children, whose methods `forward` may call."""
     try:
         file = inspect.getsourcefile(cls)
         line = inspect.getsourcelines(cls)[1]
@@ -162,25 +182,40 @@ def torch_class(cls: type[Any]) -> TorchClass:
         source,
         inits[0] if inits else "",
         inits[1:],
-        _forward_text(cls),
+        _forward_text(cls, dict(below)),
         cls.__module__,
     )
 
 
-def _forward_text(cls: type[Any]) -> str:
-    """`forward`, and the methods and functions of the model's own that it calls by name."""
+def _forward_text(cls: type[nn.Module], below: Mapping[str, type[nn.Module]]) -> str:
+    """`forward`, and the methods and functions of the model's own that it calls by name, on its children, too."""
     texts: dict[Any, str] = {}
-    waiting = [cls.forward]
+    waiting: list[Any] = [(cls, cls.forward)]
     while waiting and len(texts) < _MOST_CALLED:
-        function = waiting.pop(0)
+        owner, function = waiting.pop(0)
         if function in texts or not inspect.isfunction(function) or not _is_model_code(function):
             continue
         texts[function] = _source(function)
-        for owner, name in _CALLED.findall(texts[function]):
-            called = getattr(cls, name, None) if owner else function.__globals__.get(name)
+        for path, name in _CALLED.findall(texts[function]):
+            on, called = _called(owner, below if owner is cls else {}, function, path, name)
             if called is not None and getattr(called, "__module__", "").partition(".")[0] != "torch":
-                waiting.append(called)
+                waiting.append((on, called))
     return "\n\n".join(texts.values())
+
+
+def _called(
+    owner: type[Any], below: Mapping[str, type[Any]], function: Any, path: str, name: str
+) -> tuple[type[Any], Any]:
+    """The function that `path` and `name` call in a method of `owner`, and the class that it is a method of."""
+    if path == "self.":
+        return owner, getattr(owner, name, None)
+    if path == "super().":
+        bases = itertools.dropwhile(lambda base: name not in vars(base), owner.__mro__[1:])
+        return owner, vars(next(bases, object)).get(name)
+    if path:
+        child = below.get(path.split(".")[1])
+        return child or owner, getattr(child, name, None)
+    return owner, function.__globals__.get(name)
 
 
 def _inits(cls: type[Any]) -> tuple[str, ...]:

@@ -266,7 +266,10 @@ class _ClassMaker:
 
     def _step(self, step: MergedStep) -> Item:
         code = self.settings.numbers.distinguished(self.writer.resolved(step.codes[0]))
-        return Item(step.results, code, step.step.names, step.step.source, step.step.comment)
+        names = step.step.names
+        gathered = names[0].removesuffix("[]") if len(names) == 1 and names[0] and names[0].endswith("[]") else None
+        names = (None,) if gathered is not None else names
+        return Item(step.results, code, names, step.step.source, step.step.comment, gathered)
 
     def _branch_test(self, branch: MergedBranch) -> Code:
         """The question that `call` asks: whether a member is there, or an attribute of self."""

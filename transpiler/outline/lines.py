@@ -10,7 +10,8 @@ from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Index, Literal, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.program import Comprehension
+from transpiler.outline.names import singular
+from transpiler.outline.program import Comprehension, Name
 from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
@@ -26,6 +27,8 @@ class Item:
     names: tuple[str | None, ...]
     source: SourceLine | None
     comment: str = ""
+    gathered: str | None = None
+    """The list that torch puts the result into without giving it a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def as_lists(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | 
     Returns:
         Items and result, and the values that are lists.
     """
+    items = _with_gathered_calls(items)
     elements, wholes = _elements(items)
     if not elements:
         return items, result, frozenset()
@@ -93,10 +97,64 @@ def as_lists(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | 
     return kept, transform(result, change), lists
 
 
+def _with_gathered_calls(items: list[Item | BranchItem]) -> list[Item | BranchItem]:
+    """`x = [branch(x[i]) for i, branch in enumerate(self.branches)]` for calls one after the other."""
+    found: list[Item | BranchItem] = []
+    at = 0
+    while at < len(items):
+        run = _gathered_run(items[at:])
+        if run and _mentions(items, _list_name(run[0].code)) == len(run):
+            found.append(_gathered_calls(run))
+            at += len(run)
+        else:
+            found.append(items[at])
+            at += 1
+    return found
+
+
+def _mentions(items: list[Item | BranchItem], members: str | None) -> int:
+    nodes = (node for code in body_codes(items) for node in walk(code))
+    return sum(isinstance(node, c.Member) and node.name == members for node in nodes)
+
+
+def _gathered_run(items: list[Item | BranchItem]) -> list[Item]:
+    """The first items that call the elements of a list of members with those of a list of tensors."""
+    run: list[Item] = []
+    for place, item in enumerate(items):
+        if not isinstance(item, Item) or item.gathered is None:
+            break
+        match item.code:
+            case Call(c.Member(name, index), (Index(Ref() as base, (Literal(number),)),), ()) if (
+                index == number == place
+            ):
+                pass
+            case _:
+                break
+        if run and (name, base, item.gathered) != (_list_name(run[0].code), _base_read(run[0].code), run[0].gathered):
+            break
+        run.append(item)
+    return run if len(run) > 1 else []
+
+
+def _base_read(code: Code) -> Code | None:
+    argument = code.arguments[0] if isinstance(code, Call) and code.arguments else None
+    return argument.base if isinstance(argument, Index) else None
+
+
+def _gathered_calls(run: list[Item]) -> Item:
+    members, base = _list_name(run[0].code), _base_read(run[0].code)
+    assert members is not None
+    assert base is not None
+    element = singular(members)
+    call = Call(Name(element), (Index(base, (Name("i"),)),))
+    code = Comprehension("list", (call,), ("i", element), Call(Name("enumerate"), (c.Member(members),)))
+    results = tuple(result for item in run for result in item.results)
+    return Item(results, code, (run[0].gathered,) * len(results), run[0].source)
+
+
 def _elements(items: list[Item | BranchItem]) -> tuple[dict[int, Code], dict[tuple[Code, ...], Ref]]:
     """What stands for the elements of lists, and for displays of all of them; what a branch ends with is no element."""
-    branches = (item for item in items if isinstance(item, BranchItem))
-    joined = {value for branch in branches for join in branch.joins for value in (join.inside, join.outside)}
+    joined = joined_values(items)
     elements: dict[int, Code] = {}
     wholes: dict[tuple[Code, ...], Ref] = {}
     for item in items:
@@ -135,13 +193,15 @@ def inlined_where_used(
     """The same with the expression of a value where it is used, once; None if that is not to be had."""
     uses = _uses(items, result)
     place = next((at for at, item in enumerate(items) if isinstance(item, Item) and item.results == (value,)), None)
-    if place is None or uses.get(value) != 1:
-        return None
-    inner = items[place]
-    assert isinstance(inner, Item)
-    if isinstance(inner.code, Chain | Grow):
+    inner = None if place is None else items[place]
+    if place is None or not isinstance(inner, Item) or isinstance(inner.code, Chain | Grow):
         return None
     rest = [*items[:place], *items[place + 1 :]]
+    is_part = isinstance(inner.code, Index) and isinstance(inner.code.base, Ref) and not inner.comment
+    if is_part and uses.get(value) == 2 and value not in joined_values(items):
+        return _with_part(rest, result, value, inner.code)
+    if uses.get(value) != 1:
+        return None
     if value in refs(result):
         if inner.comment or _depth(inner.code) + _depth(result) > DEEPEST:
             return None
@@ -157,6 +217,24 @@ def inlined_where_used(
         rest[at] = dataclasses.replace(outer, code=code, comment=outer.comment or inner.comment)
         return rest, result
     return None
+
+
+def _with_part(
+    items: list[Item | BranchItem], result: Code, value: int, part: Code
+) -> tuple[list[Item | BranchItem], Code]:
+    def change(code: Code) -> Code | None:
+        return part if code == Ref(value) else None
+
+    def changed(item: Item) -> Item:
+        return dataclasses.replace(item, code=transform(item.code, change))
+
+    return [_with_items(item, changed, change) for item in items], transform(result, change)
+
+
+def joined_values(items: list[Item | BranchItem]) -> set[int]:
+    """Values that branches end with."""
+    branches = (item for item in items if isinstance(item, BranchItem))
+    return {value for branch in branches for join in branch.joins for value in (join.inside, join.outside)}
 
 
 def _is_in_comprehension(code: Code, value: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transpiler.code import Code
-from transpiler.outline.lines import BranchItem, Item
+from transpiler.outline.lines import BranchItem, Item, joined_values
 from transpiler.outline.trees import refs
 
 _FARTHEST = 4
@@ -59,12 +59,6 @@ def statements(items: list[Item | BranchItem]) -> Iterator[Item]:
             yield item
         else:
             yield from (*item.then, *item.otherwise)
-
-
-def joined_values(items: list[Item | BranchItem]) -> set[int]:
-    """Values that branches end with."""
-    branches = (item for item in items if isinstance(item, BranchItem))
-    return {value for branch in branches for join in branch.joins for value in (join.inside, join.outside)}
 
 
 def intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:

@@ -5,15 +5,16 @@ A value takes the name that the torch line gave it. A name is used again only wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref
 from transpiler.outline.forward_source import AuthorNames
-from transpiler.outline.lines import BranchItem, Item, JoinItem
+from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
-from transpiler.outline.neighbours import Successors, intermediate, joined_values
+from transpiler.outline.neighbours import Successors, intermediate, statements
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
 from transpiler.outline.trees import member_of, refs, transform, walk
 
@@ -40,6 +41,10 @@ _WORTH_A_STAR = {"list": 1, "tuple": 2}
 
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
+
+
+_MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
+"""What gives a value another shape, so that it is still the same thing."""
 
 
 class UnassignedError(Exception):
@@ -90,6 +95,8 @@ class BodyWriter:
         """Within a branch, the names of the values that were there before it."""
         self.in_branch: set[str] = set()
         """Names given within the branch."""
+        self.gathered = Counter(item.gathered for item in statements(items) if item.gathered)
+        """How many values torch puts into each list."""
         self.joined = joined_values(items)
         self.successors = Successors(items, result)
         for value, name in enumerate(arguments):
@@ -201,16 +208,10 @@ class BodyWriter:
         gathered = self.author.collections.get(name)
         if gathered is None or self.before_branch or value in self.joined | self.lists:
             return
-        gathered = usable(gathered, self.taken | {name})
-        if gathered in self.collected and not self._free(gathered):
-            self.pending.append(Assign((), Call(Name(f"{gathered}.append"), (Name(name),))))
-        elif self._free(gathered):
-            self.collected[gathered] = []
-            self.pending.append(Assign((gathered,), c.Sequence("list", (Name(name),))))
-        else:
+        line = self._grown(value, usable(gathered, self.taken | {name}), Name(name))
+        if line is None:
             return
-        self.collected[gathered].append(value)
-        self.elements[value] = Index(Name(gathered), (Literal(len(self.collected[gathered]) - 1),))
+        self.pending.append(line)
         del self.holders[name], self.names[value]
         self.invented.pop(value, None)
 
@@ -253,11 +254,13 @@ class BodyWriter:
         """Its own variables must not hide what it reads."""
         read = {self._name_of(value) for value in refs(code) if value not in self.elements} | self.taken
         read |= self.collected.keys()
-        element = code.variables[0]
+        called = {node.function for item in code.items for node in walk(item) if isinstance(node, Call)}
         members = next((node.name for node in walk(code.iterable) if isinstance(node, c.Member)), "")
-        renames = {name: usable(name, read) for name in code.variables if name != "_"}
-        if element in renames:
-            renames[element] = usable(self.author.loop_variables.get(members, element), read)
+        renames = {
+            name: usable(self.author.loop_variables.get(members, name) if Name(name) in called else name, read)
+            for name in code.variables
+            if name != "_"
+        }
 
         def change(node: Code) -> Code | None:
             if isinstance(node, Ref):
@@ -284,6 +287,8 @@ class BodyWriter:
         if isinstance(item.code, Grow):
             return self._grow(item, item.code)
         code = self._named(item.code)
+        if (put := self._put(item, code)) is not None:
+            return [put]
         if not any(result in self.last for result in item.results):
             is_member = isinstance(item.code, Call) and isinstance(item.code.function, c.Member)
             return [Assign((), code, item.comment)] if is_member else []
@@ -295,6 +300,29 @@ class BodyWriter:
                 continue
             targets.append(self._give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
         return [Assign(tuple(targets), code, item.comment)]
+
+    def _put(self, item: Item, code: Code) -> Line | None:
+        """The line that puts a value into the list that torch gathers such values in, if it gathers several."""
+        if item.gathered is None or self.gathered[item.gathered] < 2 or self.before_branch:
+            return None
+        (result,) = item.results
+        if result not in self.last or result in self.joined:
+            return None
+        return self._grown(result, usable(item.gathered, self.taken), code, item.comment)
+
+    def _grown(self, value: int, name: str, code: Code, comment: str = "") -> Line | None:
+        """A list of this name with a value behind its others; None if something else has the name."""
+        elements = self.collected.get(name, [])
+        if not all(map(self._dead, elements)):
+            line = Assign((), Call(Name(f"{name}.append"), (code,)), comment)
+        elif self._free(name):
+            self.collected[name] = elements = []
+            line = Assign((name,), c.Sequence("list", (code,)), comment)
+        else:
+            return None
+        elements.append(value)
+        self.elements[value] = Index(Name(name), (Literal(len(elements) - 1),))
+        return line
 
     def _wanted(self, item: Item, place: int, hint: str | None) -> str:
         """What torch's line calls a value; if it is not the line's last, or that is taken, what it is made from."""
@@ -407,6 +435,12 @@ class BodyWriter:
         self.holders = before | {name: value for name, value in made.items() if self.last.get(value, 0.0) > end}
         return lines
 
+    def _moved(self, item: Item, end: float) -> str | None:
+        """The name of the value that a statement only moves, if nothing needs it after `end`."""
+        value = _moved_value(item.code)
+        needed = value is None or self.last.get(value, 0.0) > end
+        return None if needed or value is None else self.names.get(value)
+
     def _join_name(self, join: JoinItem, branch: BranchItem) -> str:
         """The name of what comes out of a branch: that of the value before it, if it isn't needed any more."""
         end = self.now + len(branch.then) + len(branch.otherwise) + 1
@@ -415,10 +449,20 @@ class BodyWriter:
         is_free = join.outside not in self.lists and self.last[join.outside] <= end
         if before is not None and is_free and not shared:
             return before
+        moved = [self._moved(item, end) for item in (*branch.then[-1:], *branch.otherwise[-1:])]
+        if moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
+            return moved[0]
         for item in (*branch.then, *branch.otherwise):
             if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
                 return item.names[0]
         return "x"
+
+
+def _moved_value(code: Code) -> int | None:
+    """The value that is given another shape."""
+    while isinstance(code, Call) and isinstance(code.function, Function) and code.function.name in _MOVES:
+        code = code.arguments[0]
+    return code.value if isinstance(code, Ref) else None
 
 
 def _reads(item: Item, now: float) -> dict[int, float]:
