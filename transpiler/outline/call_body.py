@@ -80,7 +80,7 @@ def call_body(
             other_body, still_invented = written(other)
         except UnassignedError:  # it is computed on one way only
             continue
-        if _count(still_invented) < _count(invented):
+        if _count(still_invented) < _count(invented) and still_invented.keys() <= invented.keys():
             draft, body, invented = other, other_body, still_invented
     return body
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import attributes_read
-from transpiler.outline.holes import HoleFact
+from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
-from transpiler.outline.trees import transform
+from transpiler.outline.trees import names_in, refs, transform
 from transpiler.outline.vocabulary import AFFINITY
 
 SIZES = 1 << 20
@@ -86,7 +86,14 @@ class CallNumbers:
                 return found
         if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
             return None
-        return self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+        found = self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+        merged = _product_of_axes(hole.use)
+        return found if merged is None or (found is not None and self._is_the_authors(found)) else merged
+
+    def _is_the_authors(self, code: Code) -> bool:
+        """Whether it is made of what torch's `forward` reads."""
+        known = {name for mentioned in self._mentioned for name in (mentioned, f"self.{mentioned}")}
+        return not refs(code) and set(names_in(code)) <= known
 
     def distinguished(self, code: Code) -> Code:
         """The expression with the sizes of several axes told apart that are the same on every instance.
@@ -212,6 +219,17 @@ class CallNumbers:
             found += [pair for one in (*known, *self._sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found
+
+
+def _product_of_axes(use: Use) -> Code | None:
+    """The sizes of the axes that become one, as read from what is given a new shape."""
+    if use.function != "reshape" or use.operand is None or not use.merged:
+        return None
+    shape = Call(Function("keras.ops.shape"), (use.operand,))
+    code: Code = Index(shape, (Literal(use.merged[0]),))
+    for axis in use.merged[1:]:
+        code = Binary("*", code, Index(shape, (Literal(axis),)))
+    return code
 
 
 def _unlikely(name: str) -> int:
