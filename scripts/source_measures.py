@@ -29,7 +29,7 @@ class ClassMeasure:
     locals: int
     """Local variables of `call`."""
     invented: tuple[str, ...]
-    """Those that occur nowhere in the torch class's source."""
+    """Those that occur nowhere in the source of the torch class, of its module, or of the functions that it calls."""
     parameters: int
     """Parameters of the constructor."""
     foreign: tuple[str, ...]
@@ -81,7 +81,8 @@ def _bodies(body: Body) -> Iterator[Body]:
 
 def _measured(node: ast.ClassDef, body: Body) -> ClassMeasure:
     sources = _torch_sources(body.cls.qualified_name)
-    words = {word for source in sources for word in re.findall(r"[A-Za-z_]\w*", source)}
+    # what `forward` calls in other files is written into the generated class, too
+    words = {word for source in (*sources, body.cls.forward_source) for word in re.findall(r"[A-Za-z_]\w*", source)}
     locals_ = _locals(node)
     parameters = [parameter for parameter in _parameters(node) if parameter not in ("self", "kwargs")]
     torch_parameters = set(body.constructor.arguments) if body.constructor else set()

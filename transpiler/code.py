@@ -16,6 +16,13 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class MergedSize(Literal):
+    """The size of an axis that takes the place of several axes of the tensor that is reshaped."""
+
+    axes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ref:
     """A value of the body it stands in, by number (arguments first, then statement results)."""
 

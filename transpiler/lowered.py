@@ -145,7 +145,8 @@ class Statement:
     results: tuple[int, ...]
     code: Code
     names: tuple[str | None, ...]
-    """Name hints, one a result: the variable that the torch line assigns; None where the line names none."""
+    """Name hints, one a result: the variable that the torch line assigns, `outs[]` for an element of the list `outs`;
+    None where the line names none."""
     source: SourceLine | None
     """The line of this body's own `forward` that computed it: statements of one line nest in the original."""
     comment: str = ""

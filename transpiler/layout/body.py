@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import sympy
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, MergedSize, Ref, Slice
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
@@ -121,7 +121,9 @@ class BodyBuilder:
         """A statement whose result is a structure of tensors, to be indexed."""
         number = self._count
         self._count += 1
-        self.statements.append(Statement((number,), code, (None,), self.line.source))
+        shared = set(self.line.names)
+        name = shared.pop() if len(shared) == 1 else None
+        self.statements.append(Statement((number,), code, (name,), self.line.source))
         return number
 
     def _new(self, layout: Layout, dtype: str) -> Held:
@@ -201,11 +203,11 @@ class BodyBuilder:
             kept += 1
         sizes = _sizes(held.layout, axes)
         if kept < _WORTH_READING or any(not isinstance(size, int) for size in sizes[kept:]):
-            return self.shape_code(held.layout, axes)
+            return _with_merged(self.shape_code(held.layout, axes), held.layout.axes, axes)
         read = Index(Call(Function("keras.ops.shape"), (held.code,)), (Slice(Literal(1), Literal(kept)),))
         first = CodeSequence("tuple", (Literal(-1),))
         rest = CodeSequence("tuple", tuple(self.size_code(size) for size in sizes[kept:]))
-        return Binary("+", Binary("+", first, read), rest)
+        return Binary("+", Binary("+", first, read), _with_merged(rest, held.layout.axes, axes[kept:]))
 
     def size_code(self, size: Size) -> Code:
         """A size as code: a number, or read from a tensor in scope."""
@@ -322,6 +324,28 @@ def unpoured(stored: Stored) -> Unpoured:
 def _sizes(layout: Layout, axes: Axes) -> tuple[Size, ...]:
     atoms = layout.atoms
     return tuple(product(atoms[atom] for atom in axis) for axis in axes)
+
+
+def _with_merged(shape: Code, before: Axes, after: Axes) -> Code:
+    """The shape with the sizes marked that are those of several axes together; what lies last is known by its name."""
+    assert isinstance(shape, CodeSequence)
+    items = list(shape.items)
+    for place, (code, axis) in enumerate(zip(items[:-1], after, strict=False)):
+        merged = _merged_axes(before, axis)
+        if isinstance(code, Literal) and code.value != -1 and len(merged) > 1:
+            items[place] = MergedSize(code.value, merged)
+    return CodeSequence("tuple", tuple(items))
+
+
+def _merged_axes(before: Axes, axis: tuple[int, ...]) -> tuple[int, ...]:
+    """Which whole axes, one after the other, have the atoms of `axis`; () if it takes parts of any."""
+    for start in range(len(before)):
+        atoms: tuple[int, ...] = ()
+        for stop in range(start, len(before)):
+            atoms += before[stop]
+            if atoms == axis:
+                return tuple(range(start, stop + 1))
+    return ()
 
 
 def _plain(size: sympy.Expr) -> Size:

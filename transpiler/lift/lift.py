@@ -159,8 +159,9 @@ class _Lifter:
         for child in self.children.get(call.index, ()):
             statements += self._nodes(position, child.begin)
             block = self._block(child)
-            source, names = self._line(child.source)
-            statements.append(BlockCall(block, self._results_of(child, block), source, names))
+            results = self._results_of(child, block)
+            source, names = self._line(child.source, len(output_values(results)))
+            statements.append(BlockCall(block, results, source, names))
             position = child.end
         statements += self._nodes(position, call.end)
         output = self._tree(call.output)
@@ -182,7 +183,7 @@ class _Lifter:
         return Block(
             path=call.path,
             call=call.index,
-            cls=torch_class(type(call.module)),  # type: ignore[arg-type]  # classes are hashable
+            cls=torch_class(call.module),
             module=module,
             constructor=self.trace.constructors.get(call.path),
             arguments=arguments,
@@ -471,6 +472,7 @@ class _Lifter:
     def _constant_key(self, node: torch.fx.Node | None) -> str:
         frame = None if node is None else _frame(node)
         (named,) = (None,) if frame is None else names(frame, 1)
+        named = named and named.removesuffix("[]")
         prefix = "" if node is None else f"{_module_path(node)}."
         base = f"{prefix.lstrip('.')}{named or 'constant'}"
         taken = (f"{base}_{number}" for number in itertools.count(2))

@@ -14,19 +14,23 @@ import itertools
 import linecache
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from transpiler.capture.trace import SourceFrame, Span, display_path
 from transpiler.lowered import SourceLine, TorchClass
 
-_CALLED = re.compile(r"(?<![\w.])(self\.)?([A-Za-z_]\w*)\(")
-_MOST_CALLED = 12
+_CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(")
+_MOST_CALLED = 16
 
 
 def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
     """What the source calls the results of what runs in `frame`; None for those that it gives no name.
 
-    A function that returns what ran leaves it to its caller to name it.
+    A function that returns what ran leaves it to its caller to name it. Several results that the source keeps together,
+    under one name (`parts = x.chunk(2)`), all bear that name.
 
     Args:
         frame: where it runs, and from where that was called.
@@ -35,11 +39,13 @@ def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
     current: SourceFrame | None = frame
     while current is not None:
         statement = _statement_at(current)
+        if current.span is not None and (inline := _inline_names(current.file).get(current.span)) is not None:
+            return (inline,) * count
         if statement is None:
             break
-        found = _named(statement, current.span)
+        found = _named(statement, current.span, count)
         if found:
-            return found if len(found) == count else (None,) * count
+            return found
         if not isinstance(statement, ast.Return):
             break
         current = current.outer
@@ -52,6 +58,14 @@ def first_line(file: str, line: int) -> int:
     return line if statement is None or isinstance(statement, ast.For | ast.If) else statement.lineno
 
 
+@functools.lru_cache(maxsize=16)
+def _nodes(file: str) -> tuple[ast.AST, ...]:
+    try:
+        return tuple(ast.walk(ast.parse("".join(linecache.getlines(file)))))
+    except (SyntaxError, ValueError):
+        return ()
+
+
 def _statement_at(frame: SourceFrame) -> ast.stmt | None:
     return _statements_by_line(frame.file).get(frame.line)
 
@@ -59,34 +73,74 @@ def _statement_at(frame: SourceFrame) -> ast.stmt | None:
 @functools.lru_cache(maxsize=512)
 def _statements_by_line(file: str) -> dict[int, ast.stmt]:
     """The innermost statement on each line."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return {}
     simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
     return {
         line: node
-        for node in ast.walk(tree)
+        for node in _nodes(file)
         if isinstance(node, simple)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
 
 
-def _named(statement: ast.stmt, span: Span | None) -> tuple[str | None, ...]:
-    """Names that a statement gives to what it computes at `span`."""
+@functools.lru_cache(maxsize=512)
+def _inline_names(file: str) -> dict[Span, str]:
+    """Names that expressions get where they stand: `if (y := self.pool(x)) is not None`."""
+    named = (node for node in _nodes(file) if isinstance(node, ast.NamedExpr))
+    return {span: node.target.id for node in named if (span := _span(node.value)) is not None}
+
+
+def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | None, ...]:
+    """Names that a statement gives to the results of what it computes at `span`; () if it names nothing."""
     match statement:
         case ast.Assign(targets=[target, *_], value=value):
             pass
         case ast.AugAssign(target=target, value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
             pass
+        case ast.Expr(ast.Call(func=ast.Attribute(value=gathered, attr="append"), args=[value])) if _is_all(
+            span, value
+        ):
+            return _as_element(_names_of(gathered), count)
         case _:
             return ()
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) and span is not None:
         pairs = zip(target.elts, value.elts, strict=False) if len(target.elts) == len(value.elts) else ()
-        element = next((name for name, part in pairs if _within(span, part)), None)
-        if element is not None:
-            return _names_of(element)
-    return _names_of(target)
+        found = next(((name, part) for name, part in pairs if _within(span, part)), None)
+        if found is not None:
+            target, value = found
+    if isinstance(target, ast.Subscript) and _is_all(span, value):
+        return _as_element(_names_of(target.value), count)
+    given = _names_of(target)
+    if not given or len(given) == count:
+        return given
+    if len(given) == 1 and _is_all(span, value):
+        return given * count
+    if len(given) == 1 and (place := _picked(span, value)) is not None:
+        return tuple(given[0] if number == place else None for number in range(count))
+    return (None,) * count
+
+
+def _as_element(names: tuple[str | None, ...], count: int) -> tuple[str | None, ...]:
+    """`outs[]` for what is put into the list `outs`."""
+    return (f"{names[0]}[]",) if count == len(names) == 1 and names[0] else ()
+
+
+def _is_all(span: Span | None, value: ast.expr) -> bool:
+    return span is not None and span == _span(value)
+
+
+def _picked(span: Span | None, value: ast.expr) -> int | None:
+    """Which of the results at `span` it is that the expression takes: 0 of `self.attn(x)[0]`."""
+    match value:
+        case ast.Subscript(value=base, slice=ast.Constant(value=int() as place)) if _is_all(span, base) and place >= 0:
+            return place
+        case _:
+            return None
+
+
+def _span(node: ast.expr) -> Span | None:
+    if node.end_lineno is None or node.end_col_offset is None:
+        return None
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
 def _within(span: Span, node: ast.expr) -> bool:
@@ -100,15 +154,21 @@ def _names_of(target: ast.expr) -> tuple[str | None, ...]:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return (name,)
         case ast.Tuple(elts=items) | ast.List(elts=items):
-            found = [_names_of(item) for item in items]
-            return tuple(names[0] if len(names) == 1 else None for names in found)
+            # what is unpacked within (`x, (h, c) = …`) are results of their own
+            return tuple(name for item in items for name in _names_of(item) or (None,))
         case _:
             return ()
 
 
+def torch_class(module: nn.Module) -> TorchClass:
+    """Where the class of a module is defined and what its constructor and `forward` say."""
+    below = tuple((name, type(child)) for name, child in module.named_children())
+    return _torch_class(type(module), below)  # type: ignore[arg-type]  # classes are hashable
+
+
 @functools.lru_cache(maxsize=4096)
-def torch_class(cls: type[Any]) -> TorchClass:
-    """Where a class is defined and what its constructor says."""
+def _torch_class(cls: type[nn.Module], below: tuple[tuple[str, type[nn.Module]], ...]) -> TorchClass:
+    """`below` are the classes of its children, whose methods `forward` may call."""
     try:
         file = inspect.getsourcefile(cls)
         line = inspect.getsourcelines(cls)[1]
@@ -122,25 +182,40 @@ def torch_class(cls: type[Any]) -> TorchClass:
         source,
         inits[0] if inits else "",
         inits[1:],
-        _forward_text(cls),
+        _forward_text(cls, dict(below)),
         cls.__module__,
     )
 
 
-def _forward_text(cls: type[Any]) -> str:
-    """`forward`, and the methods and functions of the model's own that it calls by name."""
+def _forward_text(cls: type[nn.Module], below: Mapping[str, type[nn.Module]]) -> str:
+    """`forward`, and the methods and functions of the model's own that it calls by name, on its children, too."""
     texts: dict[Any, str] = {}
-    waiting = [cls.forward]
+    waiting: list[Any] = [(cls, cls.forward)]
     while waiting and len(texts) < _MOST_CALLED:
-        function = waiting.pop(0)
+        owner, function = waiting.pop(0)
         if function in texts or not inspect.isfunction(function) or not _is_model_code(function):
             continue
         texts[function] = _source(function)
-        for owner, name in _CALLED.findall(texts[function]):
-            called = getattr(cls, name, None) if owner else function.__globals__.get(name)
+        for path, name in _CALLED.findall(texts[function]):
+            on, called = _called(owner, below if owner is cls else {}, function, path, name)
             if called is not None and getattr(called, "__module__", "").partition(".")[0] != "torch":
-                waiting.append(called)
+                waiting.append((on, called))
     return "\n\n".join(texts.values())
+
+
+def _called(
+    owner: type[Any], below: Mapping[str, type[Any]], function: Any, path: str, name: str
+) -> tuple[type[Any], Any]:
+    """The function that `path` and `name` call in a method of `owner`, and the class that it is a method of."""
+    if path == "self.":
+        return owner, getattr(owner, name, None)
+    if path == "super().":
+        bases = itertools.dropwhile(lambda base: name not in vars(base), owner.__mro__[1:])
+        return owner, vars(next(bases, object)).get(name)
+    if path:
+        child = below.get(path.split(".")[1])
+        return child or owner, getattr(child, name, None)
+    return owner, function.__globals__.get(name)
 
 
 def _inits(cls: type[Any]) -> tuple[str, ...]:

@@ -7,17 +7,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Code, Index, Literal, Ref, Sequence, Unary
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import attributes_read
-from transpiler.outline.holes import HoleFact
+from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
-from transpiler.outline.trees import transform
+from transpiler.outline.trees import names_in, refs, transform
 from transpiler.outline.vocabulary import AFFINITY
 
 SIZES = 1 << 20
@@ -41,6 +41,16 @@ def size_of(argument: int, axis: int) -> Ref:
 def which_size(value: int) -> tuple[int, int] | None:
     """Argument and axis that a value stands for, None if it is no size."""
     return divmod(value - SIZES, _AXES) if value >= SIZES else None
+
+
+def sizes_read(values: Iterable[int]) -> dict[int, Code]:
+    """How each of these sizes is read from its argument: `ops.shape(x)[1]`."""
+    found: dict[int, Code] = {}
+    for value in values:
+        size = which_size(value)
+        if size is not None:
+            found[value] = Index(Call(Function("keras.ops.shape"), (Ref(size[0]),)), (Literal(size[1]),))
+    return found
 
 
 class CallNumbers:
@@ -72,14 +82,19 @@ class CallNumbers:
         if hole.use.function == "arange":  # counts pixels, whatever else may have the same number
             return self._first([*self._sizes, *self._size_pairs], values) if telling else None
         if telling or small or isinstance(first, float):
-            found = self._first(self._settings, values)
+            found = self._first([*self._settings, *self._roots], values)
             if found is not None:
                 return found
-        if isinstance(first, float):
-            return self._first(self._roots, values)
         if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
             return None
-        return self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+        found = self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+        merged = _product_of_axes(hole.use)
+        return found if merged is None or (found is not None and self._is_the_authors(found)) else merged
+
+    def _is_the_authors(self, code: Code) -> bool:
+        """Whether it is made of what torch's `forward` reads."""
+        known = {name for mentioned in self._mentioned for name in (mentioned, f"self.{mentioned}")}
+        return not refs(code) and set(names_in(code)) <= known
 
     def distinguished(self, code: Code) -> Code:
         """The expression with the sizes of several axes told apart that are the same on every instance.
@@ -201,7 +216,7 @@ class CallNumbers:
 
     @cached_property
     def _roots(self) -> list[tuple[Code, _Vector]]:
-        """What attention scales by: `head_dim ** -0.5`, `(dim // num_heads) ** -0.5`."""
+        """What attention scales by: `head_dim ** -0.5`, `(dim // num_heads) ** -0.5`; no size is a float."""
         whole = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
         whole = whole[:_MOST_ATOMS]
         divided = [pair for one in whole for other in whole if (pair := _divided(one, other)) is not None]
@@ -236,6 +251,17 @@ def _same(one: float, other: object) -> bool:
     if isinstance(other, float):
         return not isinstance(one, int) and math.isclose(one, other, rel_tol=1e-14)
     return type(one) is type(other) and one == other
+
+
+def _product_of_axes(use: Use) -> Code | None:
+    """The sizes of the axes that become one, as read from what is given a new shape."""
+    if use.function != "reshape" or use.operand is None or not use.merged:
+        return None
+    shape = Call(Function("keras.ops.shape"), (use.operand,))
+    code: Code = Index(shape, (Literal(use.merged[0]),))
+    for axis in use.merged[1:]:
+        code = Binary("*", code, Index(shape, (Literal(axis),)))
+    return code
 
 
 def _unlikely(name: str) -> int:

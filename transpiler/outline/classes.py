@@ -10,6 +10,7 @@ from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
 from transpiler.letters import dimension_letters
 from transpiler.lowered import Basic, Body
+from transpiler.outline.call_body import call_body
 from transpiler.outline.call_numbers import CallNumbers, which_size
 from transpiler.outline.class_calls import Signature
 from transpiler.outline.constructor import (
@@ -24,20 +25,23 @@ from transpiler.outline.constructor import (
 )
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
-from transpiler.outline.forward_source import aliases, unpacked_sizes
+from transpiler.outline.forward_source import AuthorNames, shape_name, unpacked_sizes, words
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
-from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
+from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
 from transpiler.outline.members import IDENTITY, MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import names_in, refs, walk
-from transpiler.outline.variables import BodyWriter, UnassignedError
+from transpiler.outline.variables import UnassignedError
 
 _SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
 """Sizes of the axes of a Keras tensor, by rank."""
+
+_SAME_SIZES = {"length": ("N", "L"), "h": ("H",), "w": ("W",), "d": ("D", "T"), "c": ("C", "dim")}
+"""What people call them besides."""
 
 MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
@@ -139,11 +143,11 @@ class _ClassMaker:
         self, name: str, setup: list[Line], body: list[Item | BranchItem], returned: Code, *, is_root: bool
     ) -> GeneratedClass:
         settings = self.settings
-        names, lists = zip(*self.forms[0].arguments, strict=True) if self.forms[0].arguments else ((), ())
-        inner, returned = nested(body, returned)
-        second = aliases(self.bodies[0].cls.forward_source)
-        writer = BodyWriter(names, lists, inner, returned, self.reserved, second)
-        lines = writer.lines()
+        arguments = self.forms[0].arguments
+        author = AuthorNames.of(
+            self.bodies[0].cls.forward_source, self.attributes, arguments=[argument for argument, _ in arguments]
+        )
+        written = call_body(arguments, body, returned, self.reserved, author)
         attributes: list[Line] = [Assign((f"self.{key}",), code) for key, code in settings.assigned.items()]
         setup = [without_aliases(settings, line) for line in setup]
         used = used_names([*attributes, *setup], settings.read)
@@ -158,8 +162,8 @@ class _ClassMaker:
             self._docstring(),
             final,
             tuple(renamed(line, renames) for line in joined([*before, *attributes, *setup])),
-            writer.arguments,
-            lines,
+            written.arguments,
+            written.lines,
             is_root,
             self._kept(),
             self.bodies[0].cls.module,
@@ -182,7 +186,7 @@ class _ClassMaker:
         for argument, group in groupby(needed, lambda value: (which_size(value) or (0, 0))[0]):
             values = tuple(group)
             axes = [(which_size(value) or (0, 0))[1] for value in values]
-            names = tuple(self._size_name(argument, axis) for axis in axes)
+            names = self._size_names(argument, axes)
             shape = Call(Function("keras.ops.shape"), (Ref(argument),))
             if axes == list(range(axes[0], axes[-1] + 1)) and len(axes) > 1:
                 read = Slice(Literal(axes[0]), Literal(axes[-1] + 1))
@@ -194,16 +198,20 @@ class _ClassMaker:
                 ]
         return items
 
-    def _size_name(self, argument: int, axis: int) -> str:
-        """What torch's source calls the size of an axis, else the usual letter for it."""
+    def _size_names(self, argument: int, axes: list[int]) -> tuple[str, ...]:
+        """What torch's source calls the sizes of an argument along some axes, else the usual letters for them."""
         given = self.bodies[0].arguments[argument]
+        source = self.bodies[0].cls.forward_source
         letters = given.pattern.split()
         torch_letters = dimension_letters(len(given.shape))
-        names = unpacked_sizes(self.bodies[0].cls.forward_source, len(given.shape))
+        names = unpacked_sizes(source, len(given.shape))
         if names and sorted(letters) == sorted(torch_letters):
-            return names[torch_letters.index(letters[axis])]
+            return tuple(names[torch_letters.index(letters[axis])] for axis in axes)
+        together = shape_name(source, given.name)
+        if together is not None and tuple(letters[axis] for axis in axes) == torch_letters[2:]:
+            return (together,) * len(axes)
         usual = _SIZE_NAMES.get(len(given.shape), ())
-        return usual[axis] if usual else f"size{axis}"
+        return tuple(_spelled(usual[axis], words(source)) if usual else f"size{axis}" for axis in axes)
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -259,7 +267,10 @@ class _ClassMaker:
 
     def _step(self, step: MergedStep) -> Item:
         code = self.settings.numbers.distinguished(self.writer.resolved(step.codes[0]))
-        return Item(step.results, code, step.step.names, step.step.source, step.step.comment)
+        names = step.step.names
+        gathered = names[0].removesuffix("[]") if len(names) == 1 and names[0] and names[0].endswith("[]") else None
+        names = (None,) if gathered is not None else names
+        return Item(step.results, code, names, step.step.source, step.step.comment, gathered)
 
     def _branch_test(self, branch: MergedBranch) -> Code:
         """The question that `call` asks: whether a member is there, or an attribute of self."""
@@ -290,6 +301,11 @@ class _ClassMaker:
         """Members that no instance calls and every instance has."""
         idle = [{member.name for member in body.members if not member.called} for body in self.bodies]
         return tuple(name for name in self.attributes if all(name in names for names in idle))
+
+
+def _spelled(name: str, known: frozenset[str]) -> str:
+    """A size's name as the source spells it, if it does."""
+    return next((one for one in (name, *_SAME_SIZES.get(name, ())) if one in known), name)
 
 
 def _attributes(forms: list[Form]) -> dict[str, dict[int, Code]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 
@@ -54,17 +56,147 @@ def _is_shape(node: ast.expr) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def aliases(source: str) -> dict[str, tuple[str, ...]]:
+def words(source: str) -> frozenset[str]:
+    r"""Everything in it that could be a name.
+
+    >>> sorted(words("def forward(self, x):\n    return self.conv(x)"))
+    ['conv', 'def', 'forward', 'return', 'self', 'x']
+    """
+    return frozenset(re.findall(r"[A-Za-z_]\w*", source))
+
+
+@lru_cache(maxsize=4096)
+def aliases(source: str, members: frozenset[str]) -> dict[str, tuple[str, ...]]:
     r"""Second names that it gives to values, by their first ones.
 
-    >>> aliases("def forward(self, x):\n    shortcut = x\n    return self.conv(x) + shortcut")
+    A module that hands its argument on, and that is no member for that, names nothing new.
+
+    >>> aliases("def forward(self, x):\n    shortcut = x\n    return self.conv(x) + shortcut", frozenset({"conv"}))
     {'x': ('shortcut',)}
+    >>> aliases("def forward(self, x):\n    res = self.proj(x)\n    return self.conv(x) + res", frozenset({"conv"}))
+    {'x': ('res',)}
     """
     found: dict[str, dict[str, None]] = {}
+    members |= {node.name for node in _nodes(source) if isinstance(node, ast.FunctionDef)}
     for node in _nodes(source):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=value)) if name != value:
                 found.setdefault(value, {})[name] = None
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(func=ast.Attribute(value=ast.Name("self"), attr=called), args=[ast.Name(id=value)]),
+            ) if name != value and called not in members:
+                found.setdefault(value, {})[name] = None
             case _:
                 pass
     return {value: tuple(names) for value, names in found.items()}
+
+
+@lru_cache(maxsize=4096)
+def collections(source: str) -> dict[str, str]:
+    r"""Lists that it gathers the values of a variable in, by the variable.
+
+    >>> collections("def forward(self, x):\n    for m in self.m:\n        x = m(x)\n        outs.append(x)")
+    {'x': 'outs'}
+    """
+    found: dict[str, str] = {}
+    for node in _nodes(source):
+        match node:
+            case ast.Call(func=ast.Attribute(value=gathered, attr="append"), args=[ast.Name(id=value)]):
+                pass
+            case ast.Assign(targets=[ast.Subscript(value=gathered)], value=ast.Name(id=value)):
+                pass
+            case ast.AugAssign(target=gathered, value=ast.List(elts=[ast.Name(id=value)])):
+                pass
+            case _:
+                continue
+        if isinstance(gathered, ast.Name | ast.Attribute):
+            found.setdefault(value, gathered.id if isinstance(gathered, ast.Name) else gathered.attr)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def loop_variables(source: str) -> dict[str, str]:
+    r"""What it calls an element of a list of modules, by the list.
+
+    >>> loop_variables("def forward(self, x):\n    for i, blk in enumerate(self.blocks):\n        x = blk(x)")
+    {'blocks': 'blk'}
+    >>> loop_variables("def forward(self, x):\n    return [f(g(x)) for f, g in zip(self.fs, self.gs)]")
+    {'fs': 'f', 'gs': 'g'}
+    """
+    found: dict[str, str] = {}
+    for node in _nodes(source):
+        if isinstance(node, ast.For | ast.comprehension):
+            lists = [
+                part.attr
+                for part in _in_order(node.iter)
+                if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self"
+            ]
+            names = [part.id for part in _in_order(node.target) if isinstance(part, ast.Name)]
+            for name, variable in zip(reversed(lists), reversed(names), strict=False):  # a number comes first
+                found.setdefault(name, variable)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def shape_name(source: str, argument: str) -> str | None:
+    r"""What it calls the height and width of an argument together.
+
+    >>> shape_name("def forward(self, x):\n    size = x.shape[-2:]", "x")
+    'size'
+    """
+    for node in _nodes(source):
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Subscript(
+                    value=ast.Attribute(value=ast.Name(id=read), attr="shape")
+                    | ast.Call(func=ast.Attribute(value=ast.Name(id=read), attr="size"), args=[]),
+                    slice=ast.Slice(lower=lower, upper=None, step=None),
+                ),
+            ) if read == argument and lower is not None and ast.unparse(lower) in ("-2", "2"):
+                return name
+            case _:
+                pass
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorNames:
+    r"""What the source of `forward` calls things.
+
+    >>> AuthorNames.of("def forward(self, x):\n    shortcut = x\n    return self.conv(x) + shortcut", ()).aliases
+    {'x': ('shortcut',)}
+    """
+
+    words: frozenset[str]
+    """Empty if the source cannot be read."""
+    aliases: Mapping[str, tuple[str, ...]]
+    """Second names of values, by their first ones."""
+    collections: Mapping[str, str]
+    """Lists that the values of a variable are gathered in, by the variable."""
+    loop_variables: Mapping[str, str]
+    """Elements of lists of modules, by the list."""
+
+    @staticmethod
+    def of(source: str, members: Iterable[str], arguments: Iterable[str] = ()) -> AuthorNames:
+        """The names in a source.
+
+        Args:
+            source: of `forward` and what it calls.
+            members: attributes of the generated class.
+            arguments: names that are there besides.
+        """
+        return AuthorNames(
+            words(source) | frozenset(arguments) if source else frozenset(),
+            aliases(source, frozenset(members)),
+            collections(source),
+            loop_variables(source),
+        )
+
+
+def _in_order(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and those below it, as they stand in the source."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _in_order(child)

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.code import Call, Code, Function, Literal, MergedSize, Ref, Sequence
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
 from transpiler.outline.forms import SEQUENTIAL
@@ -65,6 +65,10 @@ class Use:
     parameter: str = ""
     in_call: bool = False
     """In `call`, where the value must be an attribute of self."""
+    operand: Code | None = None
+    """What is given a new shape, where the value is one of its sizes."""
+    merged: tuple[int, ...] = ()
+    """Axes of the operand whose sizes the value is the product of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Unifier:
     def _statement(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]
         if isinstance(first, Literal):
+            use = replace(use, merged=_merged(codes))
             values = [code.value for code in codes if isinstance(code, Literal)]
             if len({key_of(value) for value in values}) == 1 and not _may_come_from_somewhere(first.value, use):
                 return first
@@ -176,6 +181,12 @@ class Unifier:
     def _hole(self, values: dict[int, Basic], use: Use) -> Code:
         self.holes.append(HoleFact(use, values))
         return Hole(None, len(self.holes) - 1)
+
+
+def _merged(codes: Rows[Code]) -> tuple[int, ...]:
+    """The axes that all these sizes are the product of."""
+    axes = {code.axes if isinstance(code, MergedSize) else () for code in codes}
+    return axes.pop() if len(axes) == 1 else ()
 
 
 def _may_come_from_somewhere(value: Basic, use: Use) -> bool:
@@ -277,7 +288,9 @@ def _child_uses(code: Code, use: Use) -> list[Use]:
     if isinstance(code, Call):
         name = code.function.name if isinstance(code.function, c.Function | c.Member) else ""
         names = ("", *("" for _ in code.arguments), *(keyword for keyword, _ in code.keywords))
-        return [replace(use, function=name.rpartition(".")[2], parameter=parameter) for parameter in names]
+        operand = code.arguments[0] if code.arguments and isinstance(code.arguments[0], Ref) else None
+        inner = replace(use, function=name.rpartition(".")[2], operand=operand)
+        return [replace(inner, parameter=parameter) for parameter in names]
     if isinstance(code, c.Index) and code.items:
         return [use, *[replace(use, function="index")] * (len(children(code)) - 1)]
     return [use] * len(children(code))

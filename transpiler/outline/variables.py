@@ -5,13 +5,16 @@ A value takes the name that the torch line gave it. A name is used again only wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Literal, Ref
-from transpiler.outline.lines import BranchItem, Item, JoinItem
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref
+from transpiler.outline.forward_source import AuthorNames
+from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
+from transpiler.outline.neighbours import Successors, intermediate, statements
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
 from transpiler.outline.trees import member_of, refs, transform, walk
 
@@ -33,8 +36,15 @@ NOUNS = {
 
 OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
 
+_WORTH_A_STAR = {"list": 1, "tuple": 2}
+"""Elements of a list from which a display of them names the list."""
+
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
+
+
+_MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
+"""What gives a value another shape, so that it is still the same thing."""
 
 
 class UnassignedError(Exception):
@@ -50,7 +60,8 @@ class BodyWriter:
         items: statements, nested already.
         result: what is returned.
         taken: names that must not be shadowed.
-        aliases: second names that torch gives to values, by the first ones.
+        author: what torch's source calls things.
+        held: values of statements that are lists.
     """
 
     def __init__(
@@ -60,28 +71,40 @@ class BodyWriter:
         items: list[Item | BranchItem],
         result: Code,
         taken: frozenset[str],
-        aliases: Mapping[str, tuple[str, ...]],
+        author: AuthorNames,
+        held: frozenset[int] = frozenset(),
     ) -> None:
-        self.aliases = aliases
+        self.author = author
+        self.invented: dict[int, str] = {}
+        """Values whose names are not in torch's source."""
+        self.collected: dict[str, list[int]] = {}
+        """Values that are the elements of a list, by its name."""
         self.pending: list[Line] = []
         """Lines that must stand before the one that is being written."""
         self.items = items
         self.result = result
         self.taken = taken
         self.names: dict[int, str] = {}
+        self.elements: dict[int, Code] = {}
+        """What stands for values that are elements of lists."""
         self.holders: dict[str, int] = {}
         self.last: dict[int, float] = {}
-        self.read_last: dict[int, float] = {}
-        """As `last`, without the ends of branches."""
-        self.lists = {value for value, is_list in enumerate(lists) if is_list}
+        self.lists = {value for value, is_list in enumerate(lists) if is_list} | held
         self.now = 0.0
         self.before_branch: dict[int, str] = {}
         """Within a branch, the names of the values that were there before it."""
+        self.in_branch: set[str] = set()
+        """Names given within the branch."""
+        self.gathered = Counter(item.gathered for item in statements(items) if item.gathered)
+        """How many values torch puts into each list."""
+        self.joined = joined_values(items)
+        self.successors = Successors(items, result)
         for value, name in enumerate(arguments):
             self._hold(value, usable(name, taken | self.holders.keys()))
         self.arguments = tuple(self.names[value] for value in range(len(arguments)))
+        self.invented = {}
         self._find_last_uses()
-        self.intermediate = _intermediate(items)
+        self.intermediate = intermediate(items)
         """Results of statements after which the same line of torch computes what it is about."""
 
     def lines(self) -> tuple[Line, ...]:
@@ -109,16 +132,11 @@ class BodyWriter:
                 self.last[join.inside] = self.last[join.outside] = self.now
         self.now += 1
         for value in refs(self.result):
-            self.last[value] = self.read_last[value] = self.now
+            self.last[value] = self.now
 
     def _read(self, item: Item) -> None:
         self.now += 1
-        for value in refs(item.code):
-            self.last[value] = self.read_last[value] = self.now
-        if isinstance(item.code, Chain):
-            for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
-                for value in refs(part):
-                    self.last[value] = self.read_last[value] = self.now + _AFTER
+        self.last |= _reads(item, self.now)
 
     def _dead(self, value: int) -> bool:
         return self.last.get(value, 0.0) <= self.now
@@ -126,31 +144,76 @@ class BodyWriter:
     def _hold(self, value: int, name: str) -> None:
         self.names[value] = name
         self.holders[name] = value
+        self.in_branch.add(name)
+        self.collected.pop(name, None)
+        if self.author.words and name not in self.author.words:
+            self.invented[value] = name
 
     def _free(self, name: str) -> bool:
         holder = self.holders.get(name)
-        return name not in self.taken and (holder is None or self._dead(holder))
+        elements = self.collected.get(name, ())
+        return (
+            name not in self.taken
+            and (holder is None or self._dead(holder))
+            and all(self._dead(value) for value in elements)
+        )
+
+    def _live(self) -> set[str]:
+        names = {name for name, holder in self.holders.items() if not self._dead(holder)}
+        return names | {name for name, elements in self.collected.items() if not all(map(self._dead, elements))}
 
     def _give(self, value: int, wanted: str) -> str:
         name = usable(wanted, self.taken)
         if not self._free(name):
             self._give_way(name)
         if not self._free(name):
-            live = {name for name, holder in self.holders.items() if not self._dead(holder)}
-            name = usable(wanted, self.taken | live)
+            name = self._successor(value) or usable(wanted, self.taken | self._live())
         self._hold(value, name)
         return name
+
+    def _successor(self, value: int) -> str | None:
+        """The name of what is made of a value, where nothing else is."""
+        names = (usable(name, self.taken) for name in self.successors.names(value))
+        return next((name for name in names if self._free(name)), None)
 
     def _give_way(self, name: str) -> None:
         """Go on with a value under the second name that torch gives it, so that its first one is free."""
         holder = self.holders.get(name)
-        second = next((other for other in self.aliases.get(name, ()) if self._free(usable(other, self.taken))), None)
-        if holder is None or second is None or (self.before_branch and self.before_branch.get(holder) != name):
+        if holder is None or not self._may_give_way(name):
             return
-        second = usable(second, self.taken)
+        second = self._second(name)
+        if second is None:
+            self._collect(holder, name)
+            return
         self.pending.append(Assign((second,), Name(name)))
         del self.holders[name]
+        if self.before_branch:
+            self.before_branch[holder] = second
         self._hold(holder, second)
+
+    def _may_give_way(self, name: str) -> bool:
+        holder = self.holders.get(name)
+        return holder is not None and (not self.before_branch or self.before_branch.get(holder) == name)
+
+    def _second(self, name: str) -> str | None:
+        """Another name for what bears this one."""
+        if not self._may_give_way(name):
+            return None
+        seconds = (usable(other, self.taken) for other in self.author.aliases.get(name, ()))
+        barred = self.in_branch if self.before_branch else ()
+        return next((other for other in seconds if self._free(other) and other not in barred), None)
+
+    def _collect(self, value: int, name: str) -> None:
+        """Keep a value in the list that torch gathers such values in."""
+        gathered = self.author.collections.get(name)
+        if gathered is None or self.before_branch or value in self.joined | self.lists:
+            return
+        line = self._grown(value, usable(gathered, self.taken | {name}), Name(name))
+        if line is None:
+            return
+        self.pending.append(line)
+        del self.holders[name], self.names[value]
+        self.invented.pop(value, None)
 
     def _name_of(self, value: int) -> str:
         return _assigned(self.names, value)
@@ -159,20 +222,49 @@ class BodyWriter:
         """The expression over names instead of values."""
 
         def change(node: Code) -> Code | None:
-            if isinstance(node, Ref):
-                return Name(self._name_of(node.value))
-            return self._comprehension(node) if isinstance(node, Comprehension) else None
+            match node:
+                case Ref(value):
+                    return self.elements.get(value) or Name(self._name_of(value))
+                case Comprehension():
+                    return self._comprehension(node)
+                case c.Sequence() if type(node) is c.Sequence and (shorter := self._with_lists(node)) != node:
+                    return self._named(shorter)
+                case _:
+                    return None
 
         return transform(code, change)
 
+    def _with_lists(self, display: c.Sequence) -> Code:
+        """A display of all elements of a list as the list."""
+        for name, elements in self.collected.items():
+            values: tuple[Code, ...] = tuple(Ref(value) for value in elements)
+            count = len(values)
+            if count < _WORTH_A_STAR[display.kind]:
+                continue
+            at = next((at for at in range(len(display.items)) if display.items[at : at + count] == values), None)
+            if at is not None:
+                whole = Name(name)
+                if display.kind == "list" and count == len(display.items):
+                    return whole
+                items = (*display.items[:at], Spread("list", (whole,)), *display.items[at + count :])
+                return c.Sequence(display.kind, items)
+        return display
+
     def _comprehension(self, code: Comprehension) -> Code:
         """Its own variables must not hide what it reads."""
-        read = {self._name_of(value) for value in refs(code)} | self.taken
-        renames = {name: usable(name, read) for name in code.variables if name != "_"}
+        read = {self._name_of(value) for value in refs(code) if value not in self.elements} | self.taken
+        read |= self.collected.keys()
+        called = {node.function for item in code.items for node in walk(item) if isinstance(node, Call)}
+        members = next((node.name for node in walk(code.iterable) if isinstance(node, c.Member)), "")
+        renames = {
+            name: usable(self.author.loop_variables.get(members, name) if Name(name) in called else name, read)
+            for name in code.variables
+            if name != "_"
+        }
 
         def change(node: Code) -> Code | None:
             if isinstance(node, Ref):
-                return Name(self._name_of(node.value))
+                return self.elements.get(node.value) or Name(self._name_of(node.value))
             return Name(renames[node.name]) if isinstance(node, Name) and node.name in renames else None
 
         items = tuple(transform(item, change) for item in code.items)
@@ -195,6 +287,8 @@ class BodyWriter:
         if isinstance(item.code, Grow):
             return self._grow(item, item.code)
         code = self._named(item.code)
+        if (put := self._put(item, code)) is not None:
+            return [put]
         if not any(result in self.last for result in item.results):
             is_member = isinstance(item.code, Call) and isinstance(item.code.function, c.Member)
             return [Assign((), code, item.comment)] if is_member else []
@@ -207,14 +301,38 @@ class BodyWriter:
             targets.append(self._give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
         return [Assign(tuple(targets), code, item.comment)]
 
+    def _put(self, item: Item, code: Code) -> Line | None:
+        """The line that puts a value into the list that torch gathers such values in, if it gathers several."""
+        if item.gathered is None or self.gathered[item.gathered] < 2 or self.before_branch:
+            return None
+        (result,) = item.results
+        if result not in self.last or result in self.joined:
+            return None
+        return self._grown(result, usable(item.gathered, self.taken), code, item.comment)
+
+    def _grown(self, value: int, name: str, code: Code, comment: str = "") -> Line | None:
+        """A list of this name with a value behind its others; None if something else has the name."""
+        elements = self.collected.get(name, [])
+        if not all(map(self._dead, elements)):
+            line = Assign((), Call(Name(f"{name}.append"), (code,)), comment)
+        elif self._free(name):
+            self.collected[name] = elements = []
+            line = Assign((name,), c.Sequence("list", (code,)), comment)
+        else:
+            return None
+        elements.append(value)
+        self.elements[value] = Index(Name(name), (Literal(len(elements) - 1),))
+        return line
+
     def _wanted(self, item: Item, place: int, hint: str | None) -> str:
         """What torch's line calls a value; if it is not the line's last, or that is taken, what it is made from."""
         read = next(iter(refs(item.code)), None)
         dying = read is not None and len(item.results) == 1 and read not in self.lists and self._dead(read)
-        before = self.names[read] if read is not None and dying else None
+        before = self.names.get(read) if read is not None and dying else None
         if hint is None or item.results in self.intermediate:
-            return before or hint or self._telling(item, place)
-        return hint if self._free(usable(hint, self.taken)) else before or hint
+            return before or hint or self._successor(item.results[place]) or self._telling(item, place)
+        name = usable(hint, self.taken)
+        return hint if self._free(name) or self._second(name) is not None else before or hint
 
     @staticmethod
     def _telling(item: Item, place: int) -> str:
@@ -235,7 +353,8 @@ class BodyWriter:
         (result,) = item.results
         start = loop.arguments[0]
         lines: list[Line] = []
-        reused = isinstance(start, Ref) and start.value not in self.lists and self._dead(start.value)
+        reused = isinstance(start, Ref) and start.value in self.names and start.value not in self.lists
+        reused = reused and isinstance(start, Ref) and self._dead(start.value)
         before = self._named(start)
         if reused and isinstance(start, Ref):
             name = self.names[start.value]
@@ -243,8 +362,7 @@ class BodyWriter:
         else:
             name = self._give(result, (item.names or (None,))[0] or "x")
             lines.append(Assign((name,), before))
-        live = {name for name, holder in self.holders.items() if not self._dead(holder)}
-        element = usable(singular(member_of(loop).name), self.taken | live | {name})
+        element = usable(self._element(member_of(loop).name), self.taken | self._live() | {name})
         arguments = tuple(self._named(part) for part in loop.arguments[1:])
         keywords = tuple((word, self._named(part)) for word, part in loop.keywords)
         call = Call(Name(element), (Name(name), *arguments), keywords)
@@ -252,19 +370,23 @@ class BodyWriter:
         self.holders.pop(element, None)
         return lines
 
+    def _element(self, name: str) -> str:
+        """What to call an element of a list of members."""
+        return self.author.loop_variables.get(name) or singular(name)
+
     def _grow(self, item: Item, grow: Grow) -> list[Line]:
         (result,) = item.results
         members = member_of(grow)
         start = self._named(grow.arguments[0])
         read = {node.name for node in walk(start) if isinstance(node, Name)}
         name = self._give(result, usable("features", self.taken | read))
-        live = {name for name, holder in self.holders.items() if not self._dead(holder)}
-        element = usable(singular(members.name), self.taken | live | {name})
+        live = self._live()
+        element = usable(self._element(members.name), self.taken | live | {name})
         longer = c.Sequence("list", (Spread("list", (Name(name),)), Call(Name(element), (Name(name),))))
         body: tuple[Line, ...] = (Assign((name,), longer),)
         variable, iterable = element, c.Member(members.name)
         if isinstance(members, NumberedMembers):
-            variable = usable("index", self.taken | live | {name, element})
+            variable = usable("i", self.taken | live | {name, element})
             key = Numbered(variable, members.name, members.start)
             body = (Assign((element,), Call(Name("getattr"), (Name("self"), key))), *body)
             return [Assign((name,), start), For((variable,), Call(Name("range"), grow.arguments[1:]), body)]
@@ -272,6 +394,7 @@ class BodyWriter:
 
     def _branch(self, branch: BranchItem) -> list[Line]:
         self.before_branch = dict(self.names)
+        self.in_branch = set()
         lines = self._branched(branch)
         self.before_branch = {}
         before, self.pending = self.pending, []
@@ -281,17 +404,11 @@ class BodyWriter:
         wishes = {join.result: self._join_name(join, branch) for join in branch.joins}
         inside = {join.inside: wishes[join.result] for join in branch.joins}
         outside = {join.outside: wishes[join.result] for join in branch.joins}
-        end = self.last[branch.joins[0].outside] if branch.joins else 0.0
-        kept = [join.outside for join in branch.joins if wishes[join.result] == self.names.get(join.outside)]
-        for value in kept:
-            # `then` may overwrite it: the other way out still has it.
-            self.last[value] = self.read_last.get(value, 0.0)
-        then = [line for item in branch.then for line in self._statement(item, inside)]
-        for value in kept:
-            self.last[value] = end
-        otherwise = [line for item in branch.otherwise for line in self._statement(item, outside)]
+        then = self._way(branch, branch.then, inside)
+        otherwise = self._way(branch, branch.otherwise, outside)
         self.now += 1
         held = dict(self.names)
+        self.holders = {name: value for name, value in self.holders.items() if not self._dead(value)}
         names = [self._give(join.result, wishes[join.result]) for join in branch.joins]
         then += _moves([(name, _assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
         otherwise += _moves(
@@ -301,6 +418,29 @@ class BodyWriter:
             return [If(_negated(branch.test), tuple(otherwise))]
         return [If(branch.test, tuple(then), tuple(otherwise))]
 
+    def _way(self, branch: BranchItem, items: tuple[Item, ...], wishes: dict[int, str]) -> list[Line]:
+        """One way through a branch: what only the other way reads is not needed on this one."""
+        saved, holders = self.last, dict(self.holders)
+        end = self.now + len(items) + (0 if items is branch.otherwise else len(branch.otherwise)) + 1
+        read: dict[int, float] = {}
+        for place, item in enumerate(items):
+            read |= _reads(item, self.now + place + 1)
+        self.last = {value: read.get(value, 0.0) if last <= end else last for value, last in saved.items()}
+        self.last |= dict.fromkeys(wishes, end)
+        lines = [line for item in items for line in self._statement(item, wishes)]
+        self.last = saved
+        # Names are as before the branch, but for those that have given way and those that are read after it.
+        before = {self.names[value]: value for value in holders.values()}
+        made = {name: value for name, value in self.holders.items() if value not in self.before_branch}
+        self.holders = before | {name: value for name, value in made.items() if self.last.get(value, 0.0) > end}
+        return lines
+
+    def _moved(self, item: Item, end: float) -> str | None:
+        """The name of the value that a statement only moves, if nothing needs it after `end`."""
+        value = _moved_value(item.code)
+        needed = value is None or self.last.get(value, 0.0) > end
+        return None if needed or value is None else self.names.get(value)
+
     def _join_name(self, join: JoinItem, branch: BranchItem) -> str:
         """The name of what comes out of a branch: that of the value before it, if it isn't needed any more."""
         end = self.now + len(branch.then) + len(branch.otherwise) + 1
@@ -309,22 +449,29 @@ class BodyWriter:
         is_free = join.outside not in self.lists and self.last[join.outside] <= end
         if before is not None and is_free and not shared:
             return before
+        moved = [self._moved(item, end) for item in (*branch.then[-1:], *branch.otherwise[-1:])]
+        if moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
+            return moved[0]
         for item in (*branch.then, *branch.otherwise):
             if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
                 return item.names[0]
         return "x"
 
 
-def _intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
-    found: set[tuple[int, ...]] = set()
-    last: dict[object, tuple[int, ...]] = {}
-    for item in items:
-        for statement in (item,) if isinstance(item, Item) else (*item.then, *item.otherwise):
-            key = (statement.source, statement.names)
-            if statement.source is not None and key in last:
-                found.add(last[key])
-            last[key] = statement.results
-    return found
+def _moved_value(code: Code) -> int | None:
+    """The value that is given another shape."""
+    while isinstance(code, Call) and isinstance(code.function, Function) and code.function.name in _MOVES:
+        code = code.arguments[0]
+    return code.value if isinstance(code, Ref) else None
+
+
+def _reads(item: Item, now: float) -> dict[int, float]:
+    """When the values that a statement reads are read last."""
+    reads: dict[int, float] = dict.fromkeys(refs(item.code), now)
+    if isinstance(item.code, Chain):
+        for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
+            reads |= dict.fromkeys(refs(part), now + _AFTER)
+    return reads
 
 
 def _moves(pairs: list[tuple[str, str]]) -> list[Line]:

@@ -1,0 +1,74 @@
+"""What a statement's neighbours tell about the name of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from transpiler.code import Code
+from transpiler.outline.lines import BranchItem, Item, joined_values
+from transpiler.outline.trees import refs
+
+_FARTHEST = 4
+"""Statements that are followed from one to the next."""
+
+
+class Successors:
+    """What becomes of values that are used once, by statements that read nothing else.
+
+    >>> # _1 = norm(x); x_win = view(_1): the first value is on its way to be x_win
+    """
+
+    def __init__(self, items: list[Item | BranchItem], result: Code) -> None:
+        """`result` is what is returned."""
+        self._items = list(statements(items))
+        self._uses: dict[int, int] = {}
+        self._reader: dict[int, int] = {}
+        self._made = {value: place for place, item in enumerate(self._items) for value in item.results}
+        for place, item in enumerate(self._items):
+            for value in refs(item.code):
+                self._uses[value] = self._uses.get(value, 0) + 1
+                self._reader[value] = place
+        for value in (*refs(result), *joined_values(items)):
+            self._uses[value] = self._uses.get(value, 0) + 2
+
+    def names(self, value: int) -> Iterator[str]:
+        """Names of what is made of a value, the nearest first, that nothing else bears up to there."""
+        start = self._made.get(value)
+        if start is None:
+            return
+        barred: set[str | None] = set()
+        place = start
+        for _ in range(_FARTHEST):
+            if self._uses.get(value) != 1 or value not in self._reader:
+                return
+            reader = self._reader[value]
+            barred |= {name for item in self._items[place + 1 : reader] for name in item.names}
+            item = self._items[reader]
+            if len(item.results) != 1 or set(refs(item.code)) != {value}:
+                return
+            name = item.names[0] if item.names else None
+            if name is not None and name not in barred:
+                yield name
+            value, place = item.results[0], reader
+
+
+def statements(items: list[Item | BranchItem]) -> Iterator[Item]:
+    """All statements, those of branches included."""
+    for item in items:
+        if isinstance(item, Item):
+            yield item
+        else:
+            yield from (*item.then, *item.otherwise)
+
+
+def intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
+    """Results of statements after which the same line of torch computes what it is about."""
+    found: set[tuple[int, ...]] = set()
+    last: dict[object, tuple[int, ...]] = {}
+    for item in items:
+        for statement in (item,) if isinstance(item, Item) else (*item.then, *item.otherwise):
+            key = (statement.source, statement.names)
+            if statement.source is not None and key in last:
+                found.add(last[key])
+            last[key] = statement.results
+    return found
