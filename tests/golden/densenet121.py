@@ -64,8 +64,8 @@ class DenseBlock(layers.Layer):
 
     def call(self, init_features):
         features = [init_features]
-        for index in range(self.num_layers):
-            layer = getattr(self, f"denselayer{index + 1}")
+        for i in range(self.num_layers):
+            layer = getattr(self, f"denselayer{i + 1}")
             features = [*features, layer(features)]
         return ops.concatenate(features, axis=-1)
 

@@ -107,7 +107,6 @@ class VisionTransformer(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.patch_size = patch_size
         self.hidden_dim = hidden_dim
         seq_length = (image_size // patch_size) ** 2 + 1
         self.conv_proj = layers.Conv2D(hidden_dim, patch_size, strides=patch_size)
@@ -126,7 +125,6 @@ class VisionTransformer(layers.Layer):
         self.heads = keras.Sequential([layers.Dense(num_classes)])
 
     def call(self, x):
-        h, w = ops.shape(x)[1:3]
         x = self.conv_proj(x)
         x = ops.concatenate(
             [
@@ -134,12 +132,7 @@ class VisionTransformer(layers.Layer):
                     self.class_token, (ops.shape(x)[0], 1, self.hidden_dim)
                 ),
                 ops.reshape(
-                    x,
-                    (
-                        -1,
-                        h // self.patch_size * (w // self.patch_size),
-                        self.hidden_dim,
-                    ),
+                    x, (-1, ops.shape(x)[1] * ops.shape(x)[2], self.hidden_dim)
                 ),
             ],
             axis=1,

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
-from transpiler.outline.forward_source import attributes_read
+from transpiler.outline.forward_source import attributes_read, unpacked_sizes
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
@@ -64,7 +64,8 @@ class CallNumbers:
     def __init__(self, scope: Scope, bodies: list[Body]) -> None:
         self._scope = scope
         self._arguments = [body.arguments for body in bodies]
-        self._mentioned = attributes_read(bodies[0].cls.forward_source)
+        self._forward = bodies[0].cls.forward_source
+        self._mentioned = attributes_read(self._forward)
 
     def find(self, hole: HoleFact) -> Code | None:
         """The expression for a number of `call`, over constructor arguments, attributes and `size_of` arguments."""
@@ -92,7 +93,9 @@ class CallNumbers:
         return found if merged is None or (found is not None and self._is_the_authors(found)) else merged
 
     def _is_the_authors(self, code: Code) -> bool:
-        """Whether it is made of what torch's `forward` reads."""
+        """Whether it is made of what torch's `forward` reads, or a size that it has a name for."""
+        if isinstance(code, Ref) and (size := which_size(code.value)) is not None:
+            return unpacked_sizes(self._forward, len(self._arguments[0][size[0]].shape)) != ()
         known = {name for mentioned in self._mentioned for name in (mentioned, f"self.{mentioned}")}
         return not refs(code) and set(names_in(code)) <= known
 
