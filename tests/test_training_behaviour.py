@@ -315,6 +315,16 @@ def test_frozen_parameters_are_not_trainable(frozen: str) -> None:
     check_trainable(ported(build, (2, 4, 5, 6)), build())
 
 
+def test_single_frozen_weight_of_a_layer_is_told() -> None:
+    def build() -> nn.Module:
+        model = Parts()
+        model.head.bias.requires_grad_(requires_grad=False)
+        return model
+
+    with pytest.warns(UserWarning, match=r"head\.bias is frozen in torch, but others of its layer are trained"):
+        ported(build, (2, 4, 5, 6))
+
+
 @pytest.mark.parametrize("need_weights", [False, True])
 def test_frozen_attention_is_not_trainable(need_weights: bool) -> None:
     class Half(Ready):

@@ -6,6 +6,7 @@ have. Each module call becomes a `Body`; weights are declared in the order in wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -362,7 +363,7 @@ class BlockLowering:
         if self.meter and ordered.behind:
             self.meter.unusual += 1
         calls = apply.constructors(self.body, application, ordered)
-        if self._keeps_frozen(stored.values()):
+        if self._keeps_frozen(tuple(stored.values())):
             calls = tuple(_frozen(call) if len(calls) == 1 or has_variables(call) else call for call in calls)
         constructor = (
             calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
@@ -387,11 +388,23 @@ class BlockLowering:
             self.plan.append(poured(entry, tensor, variables, ordered.letters, size_of, ordered.behind))
         return member
 
-    def _keeps_frozen(self, stored: Iterable[Stored]) -> bool:
+    def _keeps_frozen(self, stored: Sequence[Stored]) -> bool:
         """Whether a layer's own parameters are frozen, and no class around it says so."""
         parameters = [tensor.tensor for tensor in stored if isinstance(tensor.tensor, nn.Parameter)]
-        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-        return frozen and not self.frozen
+        trained = [parameter.requires_grad for parameter in parameters]
+        if any(trained) and not all(trained) and self.meter is None:
+            self._tell_frozen(stored)
+        return bool(parameters) and not any(trained) and not self.frozen
+
+    def _tell_frozen(self, stored: Iterable[Stored]) -> None:
+        """Keras freezes layers, not their single weights."""
+        for tensor in stored:
+            if isinstance(tensor.tensor, nn.Parameter) and not tensor.tensor.requires_grad:
+                warnings.warn(
+                    f"{tensor.key} is frozen in torch, but others of its layer are trained, and so is it in Keras: "
+                    "set `trainable = False` on the variable once the model is built",
+                    stacklevel=2,
+                )
 
     def _owner(self, stored: Iterable[Stored]) -> str | None:
         """Where to put a layer whose weights `forward` takes from a module below: `F.linear(x, self.qkv.weight)`."""
