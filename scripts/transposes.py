@@ -44,10 +44,10 @@ HEADER = ["model", "transposes", "allowed", "best converter", "tf.function, ms",
 INTRODUCTION = """# Transposes
 
 `Transpose` nodes of the frozen TensorFlow graph of the built model whose value depends on an input, inputs channels
-last. The best converter is the one of nobuco 0.17, onnx2tf 2.6.9 and litert-torch 0.10 that leaves the fewest. Latency is
-that of one image, medians of turns within one run on {threads} threads: the ratio says how long the port takes for each
-second of torch. Written by `python -m scripts.transposes`; `kerascribe explain RULES --stage layout` says what wants each
-transpose of a model.
+last. The best converter is the one of nobuco 0.17, onnx2tf 2.6.9 and litert-torch 0.10 that leaves the fewest.
+Latency is that of one image, medians of turns within one run on {threads} threads: the ratio says how long the port
+takes for each second of torch. Written by `python -m scripts.transposes`; `kerascribe explain RULES --stage layout`
+says what wants each transpose of a model.
 
 """
 TURNS, CALLS = 6, 3
