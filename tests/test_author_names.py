@@ -88,6 +88,42 @@ class Walrus(nn.Module):
         return x
 
 
+class Splits(nn.Module):
+    """One function that runs an operator for each of its results."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        token, x = torch.tensor_split(x, indices=(1,), dim=1)
+        x = torch.tanh(x) * torch.sigmoid(x)
+        return torch.cat([token, x * token], 1)
+
+
+class Branches(nn.Module):
+    """A list of tensors of which each goes through a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(2))
+        self.act = nn.ReLU()
+
+    def forward(self, x: list[Tensor]) -> list[Tensor]:
+        for i, branch in enumerate(self.branches):
+            x[i] = branch(x[i])
+        y_list = []
+        y_list.append(self.act(x[0] * x[1]))
+        y_list.append(self.act(x[0] + x[1] + y_list[0]))
+        return y_list
+
+
+class Forked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Branches()
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, high = self.inner([x[:, :2], x[:, 2:]])
+        return low * high + low
+
+
 class Resizes(nn.Module):
     """The size of the input is read before it is overwritten."""
 
@@ -121,6 +157,8 @@ NAMES = {
     Walrus: {"squashed", "x"},
     Resizes: {"input_shape", "x"},
     Loops: {"blk", "x"},
+    Splits: {"token", "x"},
+    Forked: {"low", "high"},
 }
 
 
@@ -134,9 +172,11 @@ def locals_of(port: Port, name: str) -> set[str]:
 @pytest.mark.parametrize("model", list(NAMES))
 def test_names_are_those_of_the_source(model: type[nn.Module]) -> None:
     torch.manual_seed(0)
-    channels = {Gathers: 6, Residual: 4, Shortcut: 4}.get(model, 3)
+    channels = {Gathers: 6, Residual: 4, Shortcut: 4, Forked: 4}.get(model, 3)
     port = transpile(model().eval(), (torch.randn(2, channels, 37, 41),))
     found = locals_of(port, model.__name__)
     assert found <= NAMES[model], re.search(r"def call.*", port.source, re.DOTALL)
     assert found - {"_", "x"} or model is Loops
+    if model is Forked:
+        assert locals_of(port, "Branches") == {"x", "i", "branch", "y_list"}
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5

@@ -92,6 +92,8 @@ class _Lifter:
         self.hidden: set[int] = set()
         """Values that a module made and did not return."""
         self.graph_nodes = {node.name: node for node in trace.exported.graph.nodes}
+        self.parts: dict[str, tuple[int, int]] = {}
+        """Which one of how many results of an operator a node of its decomposition makes."""
         self.node_positions = {name: position for position, name in enumerate(trace.nodes)}
         self.used = {path for call in trace.calls for path in _with_parents(call.path)}
         """Modules that are called or whose tensors are read, or some below them."""
@@ -265,7 +267,7 @@ class _Lifter:
             arguments["dropout_p"] = self.trace.attention_rates[node.name]
         results = self._results(node, fake)
         operator = functional_operator(node.target)
-        source, names = self._line(_frame(node), len(results))
+        source, names = self._line(_frame(node), len(results), self.parts.get(node.name, (0, 1)))
         if len(results) == 1:
             if (origin := same_tensor(operator, arguments, results[0])) is not None:
                 self.origins[results[0].id] = origin
@@ -303,6 +305,9 @@ class _Lifter:
         statements: list[Statement] = []
         for inner in graph.nodes:
             inner.name = f"{node.name}.{inner.name}"
+            if inner.op == "output" and isinstance(inner.args[0], list | tuple):
+                made = [part.name for part in inner.args[0] if isinstance(part, torch.fx.Node)]
+                self.parts |= {name: (place, len(made)) for place, name in enumerate(made)}
         for inner in graph.nodes:
             fake = inner.meta.get("val")
             if inner.op == "placeholder":
@@ -507,10 +512,12 @@ class _Lifter:
             return {str(key): self._tree(item) for key, item in tree.items()}
         return None if isinstance(tree, torch.Tensor) else tree
 
-    def _line(self, frame: SourceFrame | None, count: int = 1) -> tuple[SourceLine | None, tuple[str | None, ...]]:
+    def _line(
+        self, frame: SourceFrame | None, count: int = 1, part: tuple[int, int] = (0, 1)
+    ) -> tuple[SourceLine | None, tuple[str | None, ...]]:
         if frame is None:
             return None, (None,) * count
-        return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), names(frame, count)
+        return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), names(frame, count, part)
 
     # ── what was not read ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -26,7 +26,7 @@ _CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(
 _MOST_CALLED = 16
 
 
-def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
+def names(frame: SourceFrame, count: int, part: tuple[int, int] = (0, 1)) -> tuple[str | None, ...]:
     """What the source calls the results of what runs in `frame`; None for those that it gives no name.
 
     A function that returns what ran leaves it to its caller to name it. Several results that the source keeps together,
@@ -35,6 +35,7 @@ def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
     Args:
         frame: where it runs, and from where that was called.
         count: how many results it has.
+        part: which one of how many operators it is that make one result each of the function that ran.
     """
     current: SourceFrame | None = frame
     while current is not None:
@@ -43,7 +44,7 @@ def names(frame: SourceFrame, count: int) -> tuple[str | None, ...]:
             return (inline,) * count
         if statement is None:
             break
-        found = _named(statement, current.span, count)
+        found = _named(statement, current.span, count, part)
         if found:
             return found
         if not isinstance(statement, ast.Return):
@@ -89,7 +90,7 @@ def _inline_names(file: str) -> dict[Span, str]:
     return {span: node.target.id for node in named if (span := _span(node.value)) is not None}
 
 
-def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | None, ...]:
+def _named(statement: ast.stmt, span: Span | None, count: int, part: tuple[int, int]) -> tuple[str | None, ...]:
     """Names that a statement gives to the results of what it computes at `span`; () if it names nothing."""
     match statement:
         case ast.Assign(targets=[target, *_], value=value):
@@ -110,10 +111,19 @@ def _named(statement: ast.stmt, span: Span | None, count: int) -> tuple[str | No
     if isinstance(target, ast.Subscript) and _is_all(span, value):
         return _as_element(_names_of(target.value), count)
     given = _names_of(target)
-    if not given or len(given) == count:
+    return _given(given, value, span, count, part) if given else ()
+
+
+def _given(
+    given: tuple[str | None, ...], value: ast.expr, span: Span | None, count: int, part: tuple[int, int]
+) -> tuple[str | None, ...]:
+    """Which of the names of a target belong to what is computed at `span` of the value."""
+    if len(given) == count:
         return given
-    if len(given) == 1 and _is_all(span, value):
+    if _is_all(span, value) and len(given) == 1:
         return given * count
+    if _is_all(span, value) and (count, len(given)) == (1, part[1]):
+        return (given[part[0]],)
     if len(given) == 1 and (place := _picked(span, value)) is not None:
         return tuple(given[0] if number == place else None for number in range(count))
     return (None,) * count

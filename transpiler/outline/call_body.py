@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from transpiler.code import Code
 from transpiler.outline.call_numbers import sizes_read, which_size
+from transpiler.outline.element_lists import as_lists
 from transpiler.outline.forward_source import AuthorNames
-from transpiler.outline.lines import BranchItem, Item, as_lists, inlined_where_used, nested, read_where_used
+from transpiler.outline.lines import BranchItem, Item, inlined_where_used, nested, read_where_used
+from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.neighbours import statements
 from transpiler.outline.program import Line
 from transpiler.outline.trees import refs
-from transpiler.outline.variables import BodyWriter, UnassignedError
+from transpiler.outline.variables import BodyWriter
 
 _MOST_READS = 2
 """Times that a size is read where it is needed rather than from a variable."""

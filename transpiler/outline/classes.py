@@ -29,13 +29,13 @@ from transpiler.outline.forward_source import AuthorNames, shape_name, unpacked_
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
+from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.members import IDENTITY, MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import names_in, refs, walk
-from transpiler.outline.variables import UnassignedError
 
 _SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
 """Sizes of the axes of a Keras tensor, by rank."""

@@ -10,8 +10,7 @@ from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Index, Literal, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.names import singular
-from transpiler.outline.program import Comprehension, Name
+from transpiler.outline.program import Comprehension
 from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
@@ -64,127 +63,14 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
     return _returned(items, result, _uses(items, result))
 
 
-def as_lists(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | BranchItem], Code, frozenset[int]]:
-    """Results that torch keeps together under one name become one value, and each of them an element of it.
-
-    Args:
-        items: statements and branches in order.
-        result: what is returned.
-
-    Returns:
-        Items and result, and the values that are lists.
-    """
-    items = _with_gathered_calls(items)
-    elements, wholes = _elements(items)
-    if not elements:
-        return items, result, frozenset()
-    lists = frozenset(whole.value for whole in wholes.values())
-
-    def change(code: Code) -> Code | None:
-        if type(code) is c.Sequence and code.items in wholes:
-            return wholes[code.items]
-        return elements.get(code.value) if isinstance(code, Ref) else None
-
-    def changed(item: Item) -> Item:
-        if item.results[0] in lists:
-            item = dataclasses.replace(item, results=item.results[:1], names=item.names[:1])
-        return dataclasses.replace(item, code=transform(item.code, change))
-
-    def stays(item: Item | BranchItem) -> bool:
-        return isinstance(item, BranchItem) or item.results[0] in lists or item.results[0] not in elements
-
-    kept = [_with_items(item, changed, change) for item in items if stays(item)]
-    return kept, transform(result, change), lists
-
-
-def _with_gathered_calls(items: list[Item | BranchItem]) -> list[Item | BranchItem]:
-    """`x = [branch(x[i]) for i, branch in enumerate(self.branches)]` for calls one after the other."""
-    found: list[Item | BranchItem] = []
-    at = 0
-    while at < len(items):
-        run = _gathered_run(items[at:])
-        if run and _mentions(items, _list_name(run[0].code)) == len(run):
-            found.append(_gathered_calls(run))
-            at += len(run)
-        else:
-            found.append(items[at])
-            at += 1
-    return found
-
-
-def _mentions(items: list[Item | BranchItem], members: str | None) -> int:
-    nodes = (node for code in body_codes(items) for node in walk(code))
-    return sum(isinstance(node, c.Member) and node.name == members for node in nodes)
-
-
-def _gathered_run(items: list[Item | BranchItem]) -> list[Item]:
-    """The first items that call the elements of a list of members with those of a list of tensors."""
-    run: list[Item] = []
-    for place, item in enumerate(items):
-        if not isinstance(item, Item) or item.gathered is None:
-            break
-        match item.code:
-            case Call(c.Member(name, index), (Index(Ref() as base, (Literal(number),)),), ()) if (
-                index == number == place
-            ):
-                pass
-            case _:
-                break
-        if run and (name, base, item.gathered) != (_list_name(run[0].code), _base_read(run[0].code), run[0].gathered):
-            break
-        run.append(item)
-    return run if len(run) > 1 else []
-
-
-def _base_read(code: Code) -> Code | None:
-    argument = code.arguments[0] if isinstance(code, Call) and code.arguments else None
-    return argument.base if isinstance(argument, Index) else None
-
-
-def _gathered_calls(run: list[Item]) -> Item:
-    members, base = _list_name(run[0].code), _base_read(run[0].code)
-    assert members is not None
-    assert base is not None
-    element = singular(members)
-    call = Call(Name(element), (Index(base, (Name("i"),)),))
-    code = Comprehension("list", (call,), ("i", element), Call(Name("enumerate"), (c.Member(members),)))
-    results = tuple(result for item in run for result in item.results)
-    return Item(results, code, (run[0].gathered,) * len(results), run[0].source)
-
-
-def _elements(items: list[Item | BranchItem]) -> tuple[dict[int, Code], dict[tuple[Code, ...], Ref]]:
-    """What stands for the elements of lists, and for displays of all of them; what a branch ends with is no element."""
-    joined = joined_values(items)
-    elements: dict[int, Code] = {}
-    wholes: dict[tuple[Code, ...], Ref] = {}
-    for item in items:
-        if isinstance(item, BranchItem) or joined & set(item.results):
-            continue
-        if len(item.results) > 1 and len(item.names) == len(item.results) and _shared_name(item.names):
-            whole = Ref(item.results[0])
-            elements.update({value: Index(whole, (Literal(place),)) for place, value in enumerate(item.results)})
-            wholes[tuple(Ref(value) for value in item.results)] = whole
-        elif isinstance(item.code, Index) and isinstance(item.code.base, Ref) and _is_key(item.code):
-            elements[item.results[0]] = item.code
-    return elements, wholes
-
-
-def _with_items(
+def with_items(
     item: Item | BranchItem, changed: Callable[[Item], Item], change: Callable[[Code], Code | None]
 ) -> Item | BranchItem:
+    """The item with its statements changed, and the test of a branch."""
     if isinstance(item, Item):
         return changed(item)
     then, otherwise = tuple(map(changed, item.then)), tuple(map(changed, item.otherwise))
     return BranchItem(transform(item.test, change), then, otherwise, item.joins)
-
-
-def _shared_name(names: tuple[str | None, ...]) -> bool:
-    return names[0] is not None and len(set(names)) == 1
-
-
-def _is_key(code: Index) -> bool:
-    """`features["low"]`, which is read where it is needed."""
-    return len(code.items) == 1 and isinstance(code.items[0], Literal) and isinstance(code.items[0].value, str)
 
 
 def inlined_where_used(
@@ -228,13 +114,13 @@ def _with_part(
     def changed(item: Item) -> Item:
         return dataclasses.replace(item, code=transform(item.code, change))
 
-    return [_with_items(item, changed, change) for item in items], transform(result, change)
+    return [with_items(item, changed, change) for item in items], transform(result, change)
 
 
-def joined_values(items: list[Item | BranchItem]) -> set[int]:
+def joined_values(items: list[Item | BranchItem]) -> frozenset[int]:
     """Values that branches end with."""
     branches = (item for item in items if isinstance(item, BranchItem))
-    return {value for branch in branches for join in branch.joins for value in (join.inside, join.outside)}
+    return frozenset(value for branch in branches for join in branch.joins for value in (join.inside, join.outside))
 
 
 def _is_in_comprehension(code: Code, value: int) -> bool:
@@ -260,7 +146,7 @@ def read_where_used(
         return dataclasses.replace(item, code=transform(item.code, change))
 
     kept = [item for item in items if isinstance(item, BranchItem) or not set(item.results) <= sizes.keys()]
-    return [_with_items(item, changed, change) for item in kept], transform(result, change)
+    return [with_items(item, changed, change) for item in kept], transform(result, change)
 
 
 def _consecutive(parts: tuple[Code, ...], sizes: Mapping[int, Code]) -> Code | None:
@@ -357,12 +243,12 @@ def _may_nest(inner: Item, outer: Item) -> bool:
         return False
     if isinstance(inner.code, Chain | Grow) or isinstance(outer.code, Chain | Grow):
         return False
-    if _list_name(inner.code) is not None and _list_name(inner.code) == _list_name(outer.code):
+    if list_name(inner.code) is not None and list_name(inner.code) == list_name(outer.code):
         return False
     return _depth(inner.code) + _depth(outer.code) <= DEEPEST
 
 
-def _list_name(code: Code) -> str | None:
+def list_name(code: Code) -> str | None:
     """The list of members that a call takes its layer from: one torch line in a loop, not a nested one."""
     if isinstance(code, Call) and isinstance(code.function, c.Member) and code.function.index is not None:
         return code.function.name

@@ -1,22 +1,17 @@
-"""Names for the values of `call`, and its lines.
-
-A value takes the name that the torch line gave it. A name is used again only when the value that held it is dead.
-"""
+"""The lines of `call`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref
+from transpiler.code import Binary, Call, Code, Function, Literal, Ref
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
+from transpiler.outline.local_names import LocalNames, assigned
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
-from transpiler.outline.neighbours import Successors, intermediate, statements
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
-from transpiler.outline.trees import member_of, refs, transform, walk
+from transpiler.outline.neighbours import Successors, intermediate
+from transpiler.outline.program import Assign, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.trees import member_of, refs, walk
 
 NOUNS = {
     "concatenate": "joined",
@@ -36,22 +31,14 @@ NOUNS = {
 
 OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
 
-_WORTH_A_STAR = {"list": 1, "tuple": 2}
-"""Elements of a list from which a display of them names the list."""
-
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
-
 
 _MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
 """What gives a value another shape, so that it is still the same thing."""
 
 
-class UnassignedError(Exception):
-    """A value is read on a path that does not compute it: these instances are too different for one class."""
-
-
-class BodyWriter:
+class BodyWriter(LocalNames):
     """Writes the lines of one `call`.
 
     Args:
@@ -74,33 +61,12 @@ class BodyWriter:
         author: AuthorNames,
         held: frozenset[int] = frozenset(),
     ) -> None:
-        self.author = author
-        self.invented: dict[int, str] = {}
-        """Values whose names are not in torch's source."""
-        self.collected: dict[str, list[int]] = {}
-        """Values that are the elements of a list, by its name."""
-        self.pending: list[Line] = []
-        """Lines that must stand before the one that is being written."""
+        super().__init__(taken, author, joined_values(items), Successors(items, result))
         self.items = items
         self.result = result
-        self.taken = taken
-        self.names: dict[int, str] = {}
-        self.elements: dict[int, Code] = {}
-        """What stands for values that are elements of lists."""
-        self.holders: dict[str, int] = {}
-        self.last: dict[int, float] = {}
         self.lists = {value for value, is_list in enumerate(lists) if is_list} | held
-        self.now = 0.0
-        self.before_branch: dict[int, str] = {}
-        """Within a branch, the names of the values that were there before it."""
-        self.in_branch: set[str] = set()
-        """Names given within the branch."""
-        self.gathered = Counter(item.gathered for item in statements(items) if item.gathered)
-        """How many values torch puts into each list."""
-        self.joined = joined_values(items)
-        self.successors = Successors(items, result)
         for value, name in enumerate(arguments):
-            self._hold(value, usable(name, taken | self.holders.keys()))
+            self.hold(value, usable(name, taken | self.holders.keys()))
         self.arguments = tuple(self.names[value] for value in range(len(arguments)))
         self.invented = {}
         self._find_last_uses()
@@ -116,7 +82,7 @@ class BodyWriter:
                 written += self._branch(item)
             else:
                 written += self._statement(item)
-        return (*written, Return(self._named(self.result)))
+        return (*written, Return(self.named(self.result)))
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,139 +104,6 @@ class BodyWriter:
         self.now += 1
         self.last |= _reads(item, self.now)
 
-    def _dead(self, value: int) -> bool:
-        return self.last.get(value, 0.0) <= self.now
-
-    def _hold(self, value: int, name: str) -> None:
-        self.names[value] = name
-        self.holders[name] = value
-        self.in_branch.add(name)
-        self.collected.pop(name, None)
-        if self.author.words and name not in self.author.words:
-            self.invented[value] = name
-
-    def _free(self, name: str) -> bool:
-        holder = self.holders.get(name)
-        elements = self.collected.get(name, ())
-        return (
-            name not in self.taken
-            and (holder is None or self._dead(holder))
-            and all(self._dead(value) for value in elements)
-        )
-
-    def _live(self) -> set[str]:
-        names = {name for name, holder in self.holders.items() if not self._dead(holder)}
-        return names | {name for name, elements in self.collected.items() if not all(map(self._dead, elements))}
-
-    def _give(self, value: int, wanted: str) -> str:
-        name = usable(wanted, self.taken)
-        if not self._free(name):
-            self._give_way(name)
-        if not self._free(name):
-            name = self._successor(value) or usable(wanted, self.taken | self._live())
-        self._hold(value, name)
-        return name
-
-    def _successor(self, value: int) -> str | None:
-        """The name of what is made of a value, where nothing else is."""
-        names = (usable(name, self.taken) for name in self.successors.names(value))
-        return next((name for name in names if self._free(name)), None)
-
-    def _give_way(self, name: str) -> None:
-        """Go on with a value under the second name that torch gives it, so that its first one is free."""
-        holder = self.holders.get(name)
-        if holder is None or not self._may_give_way(name):
-            return
-        second = self._second(name)
-        if second is None:
-            self._collect(holder, name)
-            return
-        self.pending.append(Assign((second,), Name(name)))
-        del self.holders[name]
-        if self.before_branch:
-            self.before_branch[holder] = second
-        self._hold(holder, second)
-
-    def _may_give_way(self, name: str) -> bool:
-        holder = self.holders.get(name)
-        return holder is not None and (not self.before_branch or self.before_branch.get(holder) == name)
-
-    def _second(self, name: str) -> str | None:
-        """Another name for what bears this one."""
-        if not self._may_give_way(name):
-            return None
-        seconds = (usable(other, self.taken) for other in self.author.aliases.get(name, ()))
-        barred = self.in_branch if self.before_branch else ()
-        return next((other for other in seconds if self._free(other) and other not in barred), None)
-
-    def _collect(self, value: int, name: str) -> None:
-        """Keep a value in the list that torch gathers such values in."""
-        gathered = self.author.collections.get(name)
-        if gathered is None or self.before_branch or value in self.joined | self.lists:
-            return
-        line = self._grown(value, usable(gathered, self.taken | {name}), Name(name))
-        if line is None:
-            return
-        self.pending.append(line)
-        del self.holders[name], self.names[value]
-        self.invented.pop(value, None)
-
-    def _name_of(self, value: int) -> str:
-        return _assigned(self.names, value)
-
-    def _named(self, code: Code) -> Code:
-        """The expression over names instead of values."""
-
-        def change(node: Code) -> Code | None:
-            match node:
-                case Ref(value):
-                    return self.elements.get(value) or Name(self._name_of(value))
-                case Comprehension():
-                    return self._comprehension(node)
-                case c.Sequence() if type(node) is c.Sequence and (shorter := self._with_lists(node)) != node:
-                    return self._named(shorter)
-                case _:
-                    return None
-
-        return transform(code, change)
-
-    def _with_lists(self, display: c.Sequence) -> Code:
-        """A display of all elements of a list as the list."""
-        for name, elements in self.collected.items():
-            values: tuple[Code, ...] = tuple(Ref(value) for value in elements)
-            count = len(values)
-            if count < _WORTH_A_STAR[display.kind]:
-                continue
-            at = next((at for at in range(len(display.items)) if display.items[at : at + count] == values), None)
-            if at is not None:
-                whole = Name(name)
-                if display.kind == "list" and count == len(display.items):
-                    return whole
-                items = (*display.items[:at], Spread("list", (whole,)), *display.items[at + count :])
-                return c.Sequence(display.kind, items)
-        return display
-
-    def _comprehension(self, code: Comprehension) -> Code:
-        """Its own variables must not hide what it reads."""
-        read = {self._name_of(value) for value in refs(code) if value not in self.elements} | self.taken
-        read |= self.collected.keys()
-        called = {node.function for item in code.items for node in walk(item) if isinstance(node, Call)}
-        members = next((node.name for node in walk(code.iterable) if isinstance(node, c.Member)), "")
-        renames = {
-            name: usable(self.author.loop_variables.get(members, name) if Name(name) in called else name, read)
-            for name in code.variables
-            if name != "_"
-        }
-
-        def change(node: Code) -> Code | None:
-            if isinstance(node, Ref):
-                return self.elements.get(node.value) or Name(self._name_of(node.value))
-            return Name(renames[node.name]) if isinstance(node, Name) and node.name in renames else None
-
-        items = tuple(transform(item, change) for item in code.items)
-        variables = tuple(renames.get(name, name) for name in code.variables)
-        return Comprehension(code.kind, items, variables, self._named(code.iterable))
-
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _statement(self, item: Item, wish: dict[int, str] | None = None) -> list[Line]:
@@ -286,7 +119,7 @@ class BodyWriter:
             return self._chain(item, item.code)
         if isinstance(item.code, Grow):
             return self._grow(item, item.code)
-        code = self._named(item.code)
+        code = self.named(item.code)
         if (put := self._put(item, code)) is not None:
             return [put]
         if not any(result in self.last for result in item.results):
@@ -298,41 +131,27 @@ class BodyWriter:
             if result not in self.last:
                 targets.append("_")
                 continue
-            targets.append(self._give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
+            targets.append(self.give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
         return [Assign(tuple(targets), code, item.comment)]
 
     def _put(self, item: Item, code: Code) -> Line | None:
-        """The line that puts a value into the list that torch gathers such values in, if it gathers several."""
-        if item.gathered is None or self.gathered[item.gathered] < 2 or self.before_branch:
+        """The line that puts a value into the list that torch gathers such values in."""
+        if item.gathered is None or self.before_branch:
             return None
         (result,) = item.results
         if result not in self.last or result in self.joined:
             return None
-        return self._grown(result, usable(item.gathered, self.taken), code, item.comment)
-
-    def _grown(self, value: int, name: str, code: Code, comment: str = "") -> Line | None:
-        """A list of this name with a value behind its others; None if something else has the name."""
-        elements = self.collected.get(name, [])
-        if not all(map(self._dead, elements)):
-            line = Assign((), Call(Name(f"{name}.append"), (code,)), comment)
-        elif self._free(name):
-            self.collected[name] = elements = []
-            line = Assign((name,), c.Sequence("list", (code,)), comment)
-        else:
-            return None
-        elements.append(value)
-        self.elements[value] = Index(Name(name), (Literal(len(elements) - 1),))
-        return line
+        return self.grown(result, usable(item.gathered, self.taken), code, item.comment)
 
     def _wanted(self, item: Item, place: int, hint: str | None) -> str:
         """What torch's line calls a value; if it is not the line's last, or that is taken, what it is made from."""
         read = next(iter(refs(item.code)), None)
-        dying = read is not None and len(item.results) == 1 and read not in self.lists and self._dead(read)
+        dying = read is not None and len(item.results) == 1 and read not in self.lists and self.is_dead(read)
         before = self.names.get(read) if read is not None and dying else None
         if hint is None or item.results in self.intermediate:
-            return before or hint or self._successor(item.results[place]) or self._telling(item, place)
+            return before or hint or self.successor(item.results[place]) or self._telling(item, place)
         name = usable(hint, self.taken)
-        return hint if self._free(name) or self._second(name) is not None else before or hint
+        return hint if self.is_free(name) or self.second_name(name) is not None else before or hint
 
     @staticmethod
     def _telling(item: Item, place: int) -> str:
@@ -354,17 +173,17 @@ class BodyWriter:
         start = loop.arguments[0]
         lines: list[Line] = []
         reused = isinstance(start, Ref) and start.value in self.names and start.value not in self.lists
-        reused = reused and isinstance(start, Ref) and self._dead(start.value)
-        before = self._named(start)
+        reused = reused and isinstance(start, Ref) and self.is_dead(start.value)
+        before = self.named(start)
         if reused and isinstance(start, Ref):
             name = self.names[start.value]
-            self._hold(result, name)
+            self.hold(result, name)
         else:
-            name = self._give(result, (item.names or (None,))[0] or "x")
+            name = self.give(result, (item.names or (None,))[0] or "x")
             lines.append(Assign((name,), before))
-        element = usable(self._element(member_of(loop).name), self.taken | self._live() | {name})
-        arguments = tuple(self._named(part) for part in loop.arguments[1:])
-        keywords = tuple((word, self._named(part)) for word, part in loop.keywords)
+        element = usable(self._element(member_of(loop).name), self.taken | self.live() | {name})
+        arguments = tuple(self.named(part) for part in loop.arguments[1:])
+        keywords = tuple((word, self.named(part)) for word, part in loop.keywords)
         call = Call(Name(element), (Name(name), *arguments), keywords)
         lines.append(For((element,), c.Member(member_of(loop).name), (Assign((name,), call),), item.comment))
         self.holders.pop(element, None)
@@ -377,10 +196,10 @@ class BodyWriter:
     def _grow(self, item: Item, grow: Grow) -> list[Line]:
         (result,) = item.results
         members = member_of(grow)
-        start = self._named(grow.arguments[0])
+        start = self.named(grow.arguments[0])
         read = {node.name for node in walk(start) if isinstance(node, Name)}
-        name = self._give(result, usable("features", self.taken | read))
-        live = self._live()
+        name = self.give(result, usable("features", self.taken | read))
+        live = self.live()
         element = usable(self._element(members.name), self.taken | live | {name})
         longer = c.Sequence("list", (Spread("list", (Name(name),)), Call(Name(element), (Name(name),))))
         body: tuple[Line, ...] = (Assign((name,), longer),)
@@ -408,11 +227,11 @@ class BodyWriter:
         otherwise = self._way(branch, branch.otherwise, outside)
         self.now += 1
         held = dict(self.names)
-        self.holders = {name: value for name, value in self.holders.items() if not self._dead(value)}
-        names = [self._give(join.result, wishes[join.result]) for join in branch.joins]
-        then += _moves([(name, _assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
+        self.holders = {name: value for name, value in self.holders.items() if not self.is_dead(value)}
+        names = [self.give(join.result, wishes[join.result]) for join in branch.joins]
+        then += _moves([(name, assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
         otherwise += _moves(
-            [(name, _assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
+            [(name, assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
         )
         if not then:
             return [If(_negated(branch.test), tuple(otherwise))]
@@ -495,14 +314,3 @@ def _negated(test: Code) -> Code:
             return operand
         case _:
             return c.Unary("not", test)
-
-
-def _assigned(names: Mapping[int, str], value: int) -> str:
-    """The name of a value.
-
-    Raises:
-        UnassignedError: nothing has computed it on this path.
-    """
-    if value not in names:
-        raise UnassignedError(f"value {value}")
-    return names[value]
