@@ -8,7 +8,6 @@ from itertools import groupby
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
-from transpiler.letters import dimension_letters
 from transpiler.lowered import Basic, Body
 from transpiler.outline.call_numbers import CallNumbers, which_size
 from transpiler.outline.class_calls import Signature
@@ -24,7 +23,7 @@ from transpiler.outline.constructor import (
 )
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
-from transpiler.outline.forward_source import aliases, unpacked_sizes
+from transpiler.outline.forward_source import aliases, appended
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes, nested
@@ -33,11 +32,9 @@ from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
+from transpiler.outline.size_names import size_name
 from transpiler.outline.trees import names_in, refs, walk
 from transpiler.outline.variables import BodyWriter, UnassignedError
-
-_SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
-"""Sizes of the axes of a Keras tensor, by rank."""
 
 MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
@@ -141,8 +138,8 @@ class _ClassMaker:
         settings = self.settings
         names, lists = zip(*self.forms[0].arguments, strict=True) if self.forms[0].arguments else ((), ())
         inner, returned = nested(body, returned)
-        second = aliases(self.bodies[0].cls.forward_source)
-        writer = BodyWriter(names, lists, inner, returned, self.reserved, second)
+        source = self.bodies[0].cls.forward_source
+        writer = BodyWriter(names, lists, inner, returned, self.reserved, aliases(source), appended(source))
         lines = writer.lines()
         attributes: list[Line] = [Assign((f"self.{key}",), code) for key, code in settings.assigned.items()]
         setup = [without_aliases(settings, line) for line in setup]
@@ -181,7 +178,8 @@ class _ClassMaker:
         for argument, group in groupby(needed, lambda value: (which_size(value) or (0, 0))[0]):
             values = tuple(group)
             axes = [(which_size(value) or (0, 0))[1] for value in values]
-            names = tuple(self._size_name(argument, axis) for axis in axes)
+            body = self.bodies[0]
+            names = tuple(size_name(body.arguments[argument], axis, body.cls.forward_source) for axis in axes)
             shape = Call(Function("keras.ops.shape"), (Ref(argument),))
             if axes == list(range(axes[0], axes[-1] + 1)) and len(axes) > 1:
                 read = Slice(Literal(axes[0]), Literal(axes[-1] + 1))
@@ -192,17 +190,6 @@ class _ClassMaker:
                     for value, axis, name in zip(values, axes, names, strict=True)
                 ]
         return items
-
-    def _size_name(self, argument: int, axis: int) -> str:
-        """What torch's source calls the size of an axis, else the usual letter for it."""
-        given = self.bodies[0].arguments[argument]
-        letters = given.pattern.split()
-        torch_letters = dimension_letters(len(given.shape))
-        names = unpacked_sizes(self.bodies[0].cls.forward_source, len(given.shape))
-        if names and sorted(letters) == sorted(torch_letters):
-            return names[torch_letters.index(letters[axis])]
-        usual = _SIZE_NAMES.get(len(given.shape), ())
-        return usual[axis] if usual else f"size{axis}"
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 

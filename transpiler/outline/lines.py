@@ -10,6 +10,7 @@ from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
+from transpiler.outline.repeats import Repeat
 from transpiler.outline.trees import refs, shifted, walk
 
 DEEPEST = 6
@@ -101,12 +102,12 @@ def _as_expression(branch: BranchItem) -> Item | BranchItem:
         return branch
     (join,) = branch.joins
     step = branch.then[0]
-    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow) or step.comment:
+    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow | Repeat) or step.comment:
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:
         last = branch.otherwise[0]
-        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow) or last.comment:
+        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow | Repeat) or last.comment:
             return branch
         other = last.code
     return Item((join.result,), Conditional(branch.test, step.code, other), step.names, step.source)
@@ -135,7 +136,7 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
 def _may_nest(inner: Item, outer: Item) -> bool:
     if inner.source is None or inner.source != outer.source or inner.comment:
         return False
-    if isinstance(inner.code, Chain | Grow) or isinstance(outer.code, Chain | Grow):
+    if isinstance(inner.code, Chain | Grow | Repeat) or isinstance(outer.code, Chain | Grow | Repeat):
         return False
     if _list_name(inner.code) is not None and _list_name(inner.code) == _list_name(outer.code):
         return False
@@ -164,7 +165,7 @@ def _returned(
     kept = list(items)
     while kept:
         last = kept[-1]
-        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow):
+        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow | Repeat):
             break
         (value,) = last.results
         if uses.get(value) != 1 or value not in refs(result) or last.names[:1] not in ((), (None,)) or last.comment:

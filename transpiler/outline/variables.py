@@ -13,6 +13,8 @@ from transpiler.outline.lines import BranchItem, Item, JoinItem
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.repeat_lines import loop_parts, zipped
+from transpiler.outline.repeats import VALUE, Inner, Repeat
 from transpiler.outline.trees import member_of, refs, transform, walk
 
 NOUNS = {
@@ -51,6 +53,7 @@ class BodyWriter:
         result: what is returned.
         taken: names that must not be shadowed.
         aliases: second names that torch gives to values, by the first ones.
+        appended: lists that torch's loops append to.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class BodyWriter:
         result: Code,
         taken: frozenset[str],
         aliases: Mapping[str, tuple[str, ...]],
+        appended: tuple[str, ...] = (),
     ) -> None:
+        self.appended = appended
         self.aliases = aliases
         self.pending: list[Line] = []
         """Lines that must stand before the one that is being written."""
@@ -84,15 +89,19 @@ class BodyWriter:
         self.intermediate = _intermediate(items)
         """Results of statements after which the same line of torch computes what it is about."""
 
-    def lines(self) -> tuple[Line, ...]:
-        """The lines of `call`."""
+    def lines(self, wish: dict[int, str] | None = None) -> tuple[Line, ...]:
+        """The lines of `call`.
+
+        Args:
+            wish: names that some values should bear.
+        """
         written: list[Line] = []
         self.now = 0.0
         for item in self.items:
             if isinstance(item, BranchItem):
                 written += self._branch(item)
             else:
-                written += self._statement(item)
+                written += self._statement(item, wish)
         return (*written, Return(self._named(self.result)))
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +124,10 @@ class BodyWriter:
         self.now += 1
         for value in refs(item.code):
             self.last[value] = self.read_last[value] = self.now
+        if isinstance(item.code, Repeat):
+            sources, _, codes, *_ = item.code.parts()
+            for value in (value for part in (*sources, *codes) for value in refs(part)):
+                self.last[value] = self.read_last[value] = self.now + _AFTER
         if isinstance(item.code, Chain):
             for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
                 for value in refs(part):
@@ -194,6 +207,8 @@ class BodyWriter:
             return self._chain(item, item.code)
         if isinstance(item.code, Grow):
             return self._grow(item, item.code)
+        if isinstance(item.code, Repeat):
+            return self._repeat(item, item.code)
         code = self._named(item.code)
         if not any(result in self.last for result in item.results):
             is_member = isinstance(item.code, Call) and isinstance(item.code.function, c.Member)
@@ -270,6 +285,69 @@ class BodyWriter:
             return [Assign((name,), start), For((variable,), Call(Name("range"), grow.arguments[1:]), body)]
         return [Assign((name,), start), For((variable,), iterable, body)]
 
+    def _repeat(self, item: Item, repeat: Repeat) -> list[Line]:
+        parts = loop_parts(repeat, self._named)
+        carried, before = self._carried(repeat)
+        lists = item.results[len(parts.lasts) :]
+        names = [self._give(value, wanted) for value, wanted in zip(lists, self._list_names(repeat), strict=True)]
+        self.lists.update(lists)
+        live = {name for name, holder in self.holders.items() if not self._dead(holder)}
+        arguments = (*parts.variables, *carried)
+        taken = (self.taken | live | set(names)) - set(carried)
+        inner = BodyWriter(arguments, (False,) * len(arguments), parts.items, parts.result, taken, self.aliases)
+        wish = {code.value: name for code, name in zip(parts.handed, carried, strict=True) if isinstance(code, Ref)}
+        *body, last = inner.lines(wish)
+        left = last.value.items if isinstance(last, Return) and isinstance(last.value, c.Sequence) else ()
+        variables = tuple(
+            "_" if variable == "_" else name for variable, name in zip(parts.variables, inner.arguments, strict=False)
+        )
+        iterable = zipped(parts.iterables)
+        if not body and not carried and len(names) == len(left) == 1:
+            return [Assign((names[0],), c.Sequence("list", (Comprehension("list", left, variables, iterable),)))]
+        for name, code in zip(names, left, strict=False):
+            before.append(Assign((name,), c.Sequence("list", ())))
+            body.append(Assign((), Call(c.Attribute(Name(name), "append"), (code,))))
+        body += self._after_turn(item, left[len(names) :], carried)
+        return [*before, For(variables, iterable, tuple(body))]
+
+    def _carried(self, repeat: Repeat) -> tuple[list[str], list[Line]]:
+        """Names of what turns hand on, and the lines that give it its first value."""
+        _, starts, _, handed, *_ = repeat.parts()
+        names: list[str] = []
+        before: list[Line] = []
+        for place, (start, code) in enumerate(zip(starts, handed, strict=True)):
+            own = -1 - place - len(starts) * int(self.now)
+            first = self._named(start)
+            is_free = isinstance(start, Ref) and start.value not in self.lists and self._dead(start.value)
+            if isinstance(first, Name) and is_free and self.holders.get(first.name, own) >= 0:
+                self._hold(own, first.name)
+            else:
+                before.append(Assign((self._give(own, _hint(repeat, code) or "x"),), first))
+            self.last[own] = self.now + _AFTER
+            names.append(self.names[own])
+        return names, before
+
+    def _list_names(self, repeat: Repeat) -> list[str]:
+        collected = repeat.parts()[-1]
+        if len(collected) == len(self.appended):
+            return list(self.appended)
+        return [f"{_hint(repeat, code) or 'y'}s" for code in collected]
+
+    def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str]) -> list[Line]:
+        """What is read after the loop, and what the next turn is handed."""
+        lasts, handed = left[: len(left) - len(carried)], left[len(left) - len(carried) :]
+        lines: list[Line] = []
+        for result, code in zip(item.results, lasts, strict=False):
+            if isinstance(code, Name) and code.name not in set(carried) - {other.name for other in _names(handed)}:
+                self._hold(result, code.name)
+            else:
+                name = self._give(result, "y")
+                lines.append(Assign((name,), code))
+        lines += [Assign((name,), code) for name, code in zip(carried, handed, strict=True) if type(code) is not Name]
+        return lines + _moves(
+            [(name, code.name) for name, code in zip(carried, handed, strict=True) if type(code) is Name]
+        )
+
     def _branch(self, branch: BranchItem) -> list[Line]:
         self.before_branch = dict(self.names)
         lines = self._branched(branch)
@@ -313,6 +391,20 @@ class BodyWriter:
             if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
                 return item.names[0]
         return "x"
+
+
+def _hint(repeat: Repeat, code: Code) -> str | None:
+    """What torch's line calls a value of a turn."""
+    number = VALUE
+    for turn in repeat.turns:
+        if isinstance(code, Inner) and number <= code.number < number + turn.width:
+            return turn.names[code.number - number] if len(turn.names) == turn.width else None
+        number += turn.width
+    return None
+
+
+def _names(codes: tuple[Code, ...]) -> list[Name]:
+    return [code for code in codes if type(code) is Name]
 
 
 def _intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
