@@ -136,6 +136,8 @@ class Argument:
     """Keras-side axes for the docstring, "n h w c"."""
     shape: tuple[int | None, ...] = field(default=(), compare=False)
     """Of the Keras tensor, of a list's first one; None is dynamic. A module may be called with several."""
+    shapes: tuple[tuple[int | None, ...], ...] = field(default=(), compare=False)
+    """Of all elements of a list."""
 
 
 @dataclass(frozen=True, slots=True)

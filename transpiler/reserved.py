@@ -15,3 +15,6 @@ AMBIGUOUS = frozenset({"l", "O", "I"})
 
 CORE = frozenset({"Layer", "Model", "Sequential", "Input"})
 """Keras's own classes, which a generated one must not be taken for."""
+
+GATHERED = "[]"
+"""Ends what a value is called that torch puts into a list: `outs[]` of `outs.append(x)`. No variable is called so."""

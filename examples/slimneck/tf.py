@@ -242,6 +242,7 @@ class TFDetect(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.no = nc + 5
+        self.nl = len(anchors)
         self.na = len(anchors[0]) // 2
         self.stride = strides
         self.m = [layers.Conv2D(self.no * self.na, 1) for _ in range(3)]
@@ -250,62 +251,27 @@ class TFDetect(layers.Layer):
         )
 
     def call(self, x):
-        y = self.m[0](x[0])
-        y_2 = ops.arange(24, dtype="float32")
-        x_2 = ops.arange(32, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
-        xv = ops.stack([xv, yv], axis=-1) - 0.5
-        anchor_grid = self.anchors[0] * 8
-        y = ops.sigmoid(y)
-        xy, wh, conf = ops.split(
-            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
-            [2, 4],
-            axis=-1,
-        )
-        xy = (xy * 2 + ops.expand_dims(xv, 2)) * 8
-        wh = (wh * 2) ** 2 * anchor_grid
-        xy = ops.concatenate([xy, wh, conf], axis=-1)
-        y = self.m[1](x[1])
-        y_2 = ops.arange(12, dtype="float32")
-        x_2 = ops.arange(16, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
-        xv = ops.stack([xv, yv], axis=-1) - 0.5
-        anchor_grid = self.anchors[1] * self.stride[1]
-        y = ops.sigmoid(y)
-        xy_2, wh, conf = ops.split(
-            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
-            [2, 4],
-            axis=-1,
-        )
-        xy_2 = (xy_2 * 2 + ops.expand_dims(xv, 2)) * self.stride[1]
-        wh = (wh * 2) ** 2 * anchor_grid
-        xy_2 = ops.concatenate([xy_2, wh, conf], axis=-1)
-        y = self.m[2](x[2])
-        y_2 = ops.arange(6, dtype="float32")
-        x = ops.arange(8, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x, indexing="ij")
-        grid = ops.stack([xv, yv], axis=-1) - 0.5
-        anchor_grid = self.anchors[2] * self.stride[2]
-        y = ops.sigmoid(y)
-        xy_3, wh, conf = ops.split(
-            ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
-            [2, 4],
-            axis=-1,
-        )
-        xy_3 = (xy_3 * 2 + ops.expand_dims(grid, 2)) * self.stride[2]
-        wh = (wh * 2) ** 2 * anchor_grid
-        y = ops.concatenate([xy_3, wh, conf], axis=-1)
-        xy = ops.transpose(xy, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
-        xy_2 = ops.transpose(xy_2, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
-        y = ops.transpose(y, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
-        return ops.concatenate(
-            [
-                ops.reshape(xy, (-1, 2304, self.no)),
-                ops.reshape(xy_2, (-1, 576, self.no)),
-                ops.reshape(y, (-1, 144, self.no)),
-            ],
-            axis=1,
-        )
+        z = []
+        for i in range(self.nl):
+            ny, nx = ops.shape(x[i])[1:3]
+            y = self.m[i](x[i])
+            y_2 = ops.arange(ny, dtype="float32")
+            x_2 = ops.arange(nx, dtype="float32")
+            yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
+            grid = ops.stack([xv, yv], axis=-1) - 0.5
+            anchor_grid = self.anchors[i] * self.stride[i]
+            y = ops.sigmoid(y)
+            xy, wh, conf = ops.split(
+                ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
+                [2, 4],
+                axis=-1,
+            )
+            xy = (xy * 2 + ops.expand_dims(grid, 2)) * self.stride[i]
+            wh = (wh * 2) ** 2 * anchor_grid
+            y = ops.concatenate([xy, wh, conf], axis=-1)
+            y = ops.transpose(y, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
+            z.append(ops.reshape(y, (-1, self.na * ny * nx, self.no)))
+        return ops.concatenate(z, axis=1)
 
 
 @serializable

@@ -44,5 +44,7 @@ def argument(name: str, tensors: Sequence[Held], *, is_list: bool) -> Argument:
     """A parameter of `call` for these tensors."""
     first = tensors[0].layout
     numbers = tuple(tensor.code.value for tensor in tensors if isinstance(tensor.code, Ref))
-    shape = tuple(size if isinstance(size, int) else None for size in first.physical_shape)
-    return Argument(name, numbers, is_list, shown(first), shape)
+    shapes = tuple(
+        tuple(size if isinstance(size, int) else None for size in tensor.layout.physical_shape) for tensor in tensors
+    )
+    return Argument(name, numbers, is_list, shown(first), shapes[0], shapes if is_list else ())

@@ -55,6 +55,7 @@ from transpiler.lift.source_names import first_line, names, torch_class
 from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
 from transpiler.lowered import SourceLine
+from transpiler.reserved import GATHERED
 
 _NUMBERS = torch.SymInt | torch.SymFloat | torch.SymBool | int | float
 
@@ -477,7 +478,7 @@ class _Lifter:
     def _constant_key(self, node: torch.fx.Node | None) -> str:
         frame = None if node is None else _frame(node)
         (named,) = (None,) if frame is None else names(frame, 1)
-        named = named and named.removesuffix("[]")
+        named = named and named.removesuffix(GATHERED)
         prefix = "" if node is None else f"{_module_path(node)}."
         base = f"{prefix.lstrip('.')}{named or 'constant'}"
         taken = (f"{base}_{number}" for number in itertools.count(2))

@@ -21,6 +21,7 @@ from torch import nn
 
 from transpiler.capture.trace import SourceFrame, Span, display_path
 from transpiler.lowered import SourceLine, TorchClass
+from transpiler.reserved import GATHERED
 
 _CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(")
 _MOST_CALLED = 16
@@ -131,7 +132,7 @@ def _given(
 
 def _as_element(names: tuple[str | None, ...], count: int) -> tuple[str | None, ...]:
     """`outs[]` for what is put into the list `outs`."""
-    return (f"{names[0]}[]",) if count == len(names) == 1 and names[0] else ()
+    return (f"{names[0]}{GATHERED}",) if count == len(names) == 1 and names[0] else ()
 
 
 def _is_all(span: Span | None, value: ast.expr) -> bool:

@@ -13,11 +13,11 @@ from functools import cached_property
 
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
-from transpiler.outline.forward_source import attributes_read, unpacked_sizes
+from transpiler.outline.forward_source import attributes_counted, attributes_read, unpacked_sizes
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
-from transpiler.outline.trees import names_in, refs, transform
+from transpiler.outline.trees import names_in, refs, same, transform
 from transpiler.outline.vocabulary import AFFINITY
 
 SIZES = 1 << 20
@@ -66,16 +66,23 @@ class CallNumbers:
         self._arguments = [body.arguments for body in bodies]
         self._forward = bodies[0].cls.forward_source
         self._mentioned = attributes_read(self._forward)
+        self._counted = attributes_counted(self._forward)
 
     def find(self, hole: HoleFact) -> Code | None:
         """The expression for a number of `call`, over constructor arguments, attributes and `size_of` arguments."""
         values = hole.values
+        if all(isinstance(value, tuple) for value in values.values()):
+            return self._table(values)
         if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values.values()):
             return None
         if all(isinstance(value, int) and value < 0 for value in values.values()):
             positive = HoleFact(hole.use, {row: -value for row, value in values.items()})  # type: ignore[operator]
             code = self.find(positive)
             return None if code is None else Unary("-", code)
+        if hole.use.function == "range" and not hole.use.member:
+            found = self._first(list(self._known_of(self._counted)), values)
+            if found is not None:
+                return found
         first = next(iter(values.values()))
         varies = hole.varies()
         telling = varies or (isinstance(first, int) and first >= LARGE)
@@ -98,6 +105,16 @@ class CallNumbers:
             return unpacked_sizes(self._forward, len(self._arguments[0][size[0]].shape)) != ()
         known = {name for mentioned in self._mentioned for name in (mentioned, f"self.{mentioned}")}
         return not refs(code) and set(names_in(code)) <= known
+
+    def _table(self, values: Mapping[int, Basic]) -> Code | None:
+        """The attribute that holds the numbers of a loop's turns."""
+        names = [name for word in self._mentioned for name in (f"self.{word}", word)]
+        for name in (name for name in names if name in self._scope.scopes[0]):
+            held = {row: self._scope.scopes[row][name] for row in values}
+            lists = {row: tuple(value) for row, value in held.items() if isinstance(value, list | tuple)}
+            if lists.keys() == held.keys() and all(same(lists[row], value) for row, value in values.items()):
+                return Name(name)
+        return None
 
     def distinguished(self, code: Code) -> Code:
         """The expression with the sizes of several axes told apart that are the same on every instance.
@@ -175,11 +192,13 @@ class CallNumbers:
     @cached_property
     def _settings(self) -> list[tuple[Code, _Vector]]:
         """Attributes that torch's `forward` reads."""
-        names = [f"self.{name}" for name in self._mentioned]
-        found = list(self._known([name for name in names if name in self._scope.definitions]))
+        return list(self._known_of(self._mentioned))
+
+    def _known_of(self, attributes: tuple[str, ...]) -> Iterator[tuple[Code, _Vector]]:
+        names = [f"self.{name}" for name in attributes]
+        yield from self._known([name for name in names if name in self._scope.definitions])
         # `self.dim` that the constructor takes as `dim` and that `forward` reads, however it came about.
-        found += self._known([name for name in self._mentioned if name in self._scope.arguments])
-        return found
+        yield from self._known([name for name in attributes if name in self._scope.arguments])
 
     @cached_property
     def _numbers(self) -> list[tuple[Code, _Vector]]:

@@ -8,7 +8,6 @@ from itertools import groupby
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
-from transpiler.letters import dimension_letters
 from transpiler.lowered import Basic, Body
 from transpiler.outline.call_body import call_body
 from transpiler.outline.call_numbers import CallNumbers, which_size
@@ -25,7 +24,7 @@ from transpiler.outline.constructor import (
 )
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
-from transpiler.outline.forward_source import AuthorNames, shape_name, unpacked_sizes, words
+from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
@@ -35,13 +34,9 @@ from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
+from transpiler.outline.size_names import size_names
 from transpiler.outline.trees import names_in, refs, walk
-
-_SIZE_NAMES = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
-"""Sizes of the axes of a Keras tensor, by rank."""
-
-_SAME_SIZES = {"length": ("N", "L"), "h": ("H",), "w": ("W",), "d": ("D", "T"), "c": ("C", "dim")}
-"""What people call them besides."""
+from transpiler.reserved import GATHERED
 
 MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
@@ -186,7 +181,7 @@ class _ClassMaker:
         for argument, group in groupby(needed, lambda value: (which_size(value) or (0, 0))[0]):
             values = tuple(group)
             axes = [(which_size(value) or (0, 0))[1] for value in values]
-            names = self._size_names(argument, axes)
+            names = size_names(self.bodies[0].arguments[argument], axes, self.bodies[0].cls.forward_source)
             shape = Call(Function("keras.ops.shape"), (Ref(argument),))
             if axes == list(range(axes[0], axes[-1] + 1)) and len(axes) > 1:
                 read = Slice(Literal(axes[0]), Literal(axes[-1] + 1))
@@ -197,21 +192,6 @@ class _ClassMaker:
                     for value, axis, name in zip(values, axes, names, strict=True)
                 ]
         return items
-
-    def _size_names(self, argument: int, axes: list[int]) -> tuple[str, ...]:
-        """What torch's source calls the sizes of an argument along some axes, else the usual letters for them."""
-        given = self.bodies[0].arguments[argument]
-        source = self.bodies[0].cls.forward_source
-        letters = given.pattern.split()
-        torch_letters = dimension_letters(len(given.shape))
-        names = unpacked_sizes(source, len(given.shape))
-        if names and sorted(letters) == sorted(torch_letters):
-            return tuple(names[torch_letters.index(letters[axis])] for axis in axes)
-        together = shape_name(source, given.name)
-        if together is not None and tuple(letters[axis] for axis in axes) == torch_letters[2:]:
-            return (together,) * len(axes)
-        usual = _SIZE_NAMES.get(len(given.shape), ())
-        return tuple(_spelled(usual[axis], words(source)) if usual else f"size{axis}" for axis in axes)
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,7 +248,8 @@ class _ClassMaker:
     def _step(self, step: MergedStep) -> Item:
         code = self.settings.numbers.distinguished(self.writer.resolved(step.codes[0]))
         names = step.step.names
-        gathered = names[0].removesuffix("[]") if len(names) == 1 and names[0] and names[0].endswith("[]") else None
+        is_gathered = len(names) == 1 and names[0] is not None and names[0].endswith(GATHERED)
+        gathered = names[0].removesuffix(GATHERED) if is_gathered and names[0] else None
         names = (None,) if gathered is not None else names
         return Item(step.results, code, names, step.step.source, step.step.comment, gathered)
 
@@ -301,11 +282,6 @@ class _ClassMaker:
         """Members that no instance calls and every instance has."""
         idle = [{member.name for member in body.members if not member.called} for body in self.bodies]
         return tuple(name for name in self.attributes if all(name in names for names in idle))
-
-
-def _spelled(name: str, known: frozenset[str]) -> str:
-    """A size's name as the source spells it, if it does."""
-    return next((one for one in (name, *_SAME_SIZES.get(name, ())) if one in known), name)
 
 
 def _attributes(forms: list[Form]) -> dict[str, dict[int, Code]]:

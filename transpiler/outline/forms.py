@@ -24,6 +24,7 @@ from transpiler.lowered import (
 from transpiler.outline.keras_calls import normalised
 from transpiler.outline.loops import MemberList, NumberedList, Step, member_lists, with_loops
 from transpiler.outline.program import Name
+from transpiler.outline.repeats import with_repeats
 from transpiler.outline.trees import code_of, transform
 
 ADD_WEIGHT = Name("self.add_weight")
@@ -52,6 +53,8 @@ def form_of(body: Body, child: Callable[[Body], Code], *, frozen: bool) -> Form:
     steps, result = _numbered(body)
     lists = member_lists(body)
     steps, result, grown = with_loops(len(body.arguments), steps, result, lists)
+    members = {members.name: members.length for members in lists.values() if members.start is None}
+    steps, result = with_repeats(body.arguments, members, steps, result, body.cls.forward_source)
     return Form(
         tuple((argument.name, argument.is_list) for argument in body.arguments),
         tuple(_with_numbered(_attributes(body, child), [lists[name] for name in grown])),

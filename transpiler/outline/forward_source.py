@@ -21,6 +21,16 @@ def attributes_read(source: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
+def attributes_counted(source: str) -> tuple[str, ...]:
+    r"""Attributes of self that say how often a loop of it turns.
+
+    >>> attributes_counted("def forward(self, x):\n    for i in range(self.depth):\n        x = self.block(x)")
+    ('depth',)
+    """
+    return tuple(dict.fromkeys(re.findall(r"\brange\(\s*self\.(\w+)\s*\)", source)))
+
+
+@lru_cache(maxsize=4096)
 def unpacked_sizes(source: str, rank: int) -> tuple[str, ...]:
     r"""Names that it gives to the sizes of a tensor of this rank, in torch's order; () if it gives none.
 
@@ -177,6 +187,8 @@ class AuthorNames:
     """Lists that the values of a variable are gathered in, by the variable."""
     loop_variables: Mapping[str, str]
     """Elements of lists of modules, by the list."""
+    appended: tuple[str, ...]
+    """Lists that loops append to."""
 
     @staticmethod
     def of(source: str, members: Iterable[str], arguments: Iterable[str] = ()) -> AuthorNames:
@@ -192,6 +204,7 @@ class AuthorNames:
             aliases(source, frozenset(members)),
             collections(source),
             loop_variables(source),
+            appended(source),
         )
 
 
@@ -200,3 +213,30 @@ def _in_order(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for child in ast.iter_child_nodes(node):
         yield from _in_order(child)
+
+
+def has_loop(source: str) -> bool:
+    r"""Whether it goes through something, in a loop or a comprehension.
+
+    >>> has_loop("def forward(self, x):\n    return [branch(x) for branch in self.branches]")
+    True
+    """
+    return any(isinstance(node, ast.For | ast.While | ast.comprehension) for node in _nodes(source))
+
+
+@lru_cache(maxsize=4096)
+def appended(source: str) -> tuple[str, ...]:
+    r"""Lists that its loops append to.
+
+    >>> appended("def forward(self, x):\n    y = []\n    for block in self.blocks:\n        y.append(block(x))")
+    ('y',)
+    """
+    loops = [node for node in _nodes(source) if isinstance(node, ast.For | ast.While)]
+    found: dict[str, None] = {}
+    for node in (inner for loop in loops for inner in ast.walk(loop)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append")):
+                found[name] = None
+            case _:
+                pass
+    return tuple(found)

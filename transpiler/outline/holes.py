@@ -10,15 +10,17 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Function, Literal, MergedSize, Ref, Sequence
+from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Ref, Sequence
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
 from transpiler.outline.forms import SEQUENTIAL
 from transpiler.outline.keras_calls import default_of, parameters, same_padding, squared
-from transpiler.outline.lists import aligned, head
+from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
-from transpiler.outline.trees import children, code_of, is_value, key_of, value_of, with_children
+from transpiler.outline.repeats import Table
+from transpiler.outline.series import completed, negated, question
+from transpiler.outline.trees import children, code_of, is_value, key_of, transform, value_of, with_children
 
 EINSUM = Function("keras.ops.einsum")
 _ERASED = Literal(None)
@@ -52,6 +54,18 @@ class Maybe(Sequence):
 
     rows: tuple[int, ...] = ()
     among: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Series(Sequence):
+    """A list of `count` elements, `items` is the one for place `i`."""
+
+    count: Code = _ERASED
+
+
+@dataclass(frozen=True, slots=True)
+class ElementHole(Hole):
+    """A literal of an element of a `Series`: its values are tuples, one value for each place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,8 @@ class Unifier:
         if isinstance(first, Literal):
             use = replace(use, merged=_merged(codes))
             values = [code.value for code in codes if isinstance(code, Literal)]
-            if len({key_of(value) for value in values}) == 1 and not _may_come_from_somewhere(first.value, use):
+            is_shared = len({key_of(value) for value in values}) == 1 and not isinstance(first, Table)
+            if is_shared and not _may_come_from_somewhere(first.value, use):
                 return first
             return self._hole(dict(zip(rows, values, strict=True)), use)
         below = [children(code) for code in codes]
@@ -163,7 +178,11 @@ class Unifier:
         return with_children(first, tuple(new))
 
     def _list(self, codes: Rows[Code], rows: Rows[int], use: Use) -> tuple[Code, ...]:
-        places = aligned([code.items for code in codes if isinstance(code, Sequence)])
+        lists = [code.items for code in codes if isinstance(code, Sequence)]
+        series = None if any(isinstance(code, NumberedList) for code in codes) else _series(lists)
+        if series is not None:
+            return (self._series(series, rows, use),)
+        places = aligned(lists)
         if places is None:
             raise InternalError("lists that have nothing in common were taken for one")
         new: list[Code] = []
@@ -177,6 +196,41 @@ class Unifier:
                 item = Maybe("maybe", (item,), tuple(own), tuple(rows))
             new.append(item)
         return tuple(new)
+
+    def _series(self, lists: Rows[tuple[Call, ...]], rows: Rows[int], use: Use) -> Code:
+        places = [(row, place) for row, items in zip(rows, lists, strict=True) for place in range(len(items))]
+        every = [item for items in lists for item in items]
+        inner = Unifier()
+        item = inner._unify(every, range(len(every)), use)
+
+        def change(node: Code) -> Code | None:
+            if not isinstance(node, Hole):
+                return None
+            fact = inner.holes[node.number]
+            columns: dict[int, list[Basic]] = {}
+            for number, value in fact.values.items():
+                columns.setdefault(places[number][0], []).append(value)
+            return self._element({row: tuple(values) for row, values in columns.items()}, fact.use)
+
+        lengths: dict[int, Basic] = {row: len(items) for row, items in zip(rows, lists, strict=True)}
+        return Series("series", (transform(item, change),), self._hole(lengths, Use(use.member, "range", 0, "n")))
+
+    def _element(self, values: dict[int, tuple[Basic, ...]], use: Use) -> Code:
+        """What a literal is at place `i`."""
+        if all(len({key_of(value) for value in own}) == 1 for own in values.values()):
+            return self._hole({row: own[0] for row, own in values.items()}, use)
+        test = question(values)
+        if test is None:
+            self.holes.append(HoleFact(use, dict(values)))
+            return ElementHole(None, len(self.holes) - 1)
+        first: dict[int, Basic] = {row: own[0] for row, own in values.items()}
+        other: dict[int, Basic] = {row: own[1] for row, own in values.items() if len(own) > 1}
+        answers = {(key_of(value)) for value in first.values()}, {key_of(value) for value in other.values()}
+        if answers == ({key_of(value=True)}, {key_of(value=False)}):
+            return test
+        if answers == ({key_of(value=False)}, {key_of(value=True)}):
+            return negated(test)
+        return Conditional(test, self._hole(first, use), self._hole(other, use))
 
     def _hole(self, values: dict[int, Basic], use: Use) -> Code:
         self.holes.append(HoleFact(use, values))
@@ -245,10 +299,19 @@ def _items(code: Code) -> tuple[Code, ...] | None:
     return code.items if isinstance(code, Sequence) and is_list and code.kind == "list" and not is_value(code) else None
 
 
+def _series(lists: Rows[tuple[Code, ...]]) -> list[tuple[Call, ...]] | None:
+    """The elements of lists that are better told by their places than one by one."""
+    if len(lists) < 2 or len({tuple(head(item) for item, _ in repeated(items)) for items in lists}) == 1:
+        return None
+    found = completed(lists)
+    kinds = {skeleton(call) for items in found or () for call in items}
+    return found if len(kinds) == 1 else None
+
+
 def _grouped_lists(codes: Rows[Code], group: list[int]) -> list[list[int]]:
     lists = [_items(codes[place]) for place in group]
     known = [items for items in lists if items is not None]
-    if len(known) < len(lists) or aligned(known) is not None:
+    if len(known) < len(lists) or _series(known) is not None or aligned(known) is not None:
         return [group]
     parts: dict[object, list[int]] = {}
     for place, items in zip(group, known, strict=True):

@@ -11,6 +11,7 @@ from transpiler.code import Call, Code, Conditional, Index, Literal, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
 from transpiler.outline.program import Comprehension
+from transpiler.outline.repeats import Repeat
 from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
@@ -205,14 +206,14 @@ def _as_expression(branch: BranchItem, uses: dict[int, int]) -> Item | BranchIte
         return branch
     (join,) = branch.joins
     step = branch.then[0]
-    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow) or step.comment:
+    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow | Repeat) or step.comment:
         return branch
     if uses[join.inside] > 1 or (branch.otherwise and uses[join.outside] > 1):
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:
         last = branch.otherwise[0]
-        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow) or last.comment:
+        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow | Repeat) or last.comment:
             return branch
         other = last.code
     return Item((join.result,), Conditional(branch.test, step.code, other), step.names, step.source)
@@ -241,7 +242,7 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
 def _may_nest(inner: Item, outer: Item) -> bool:
     if inner.source is None or inner.source != outer.source or inner.comment:
         return False
-    if isinstance(inner.code, Chain | Grow) or isinstance(outer.code, Chain | Grow):
+    if isinstance(inner.code, Chain | Grow | Repeat) or isinstance(outer.code, Chain | Grow | Repeat):
         return False
     if list_name(inner.code) is not None and list_name(inner.code) == list_name(outer.code):
         return False
@@ -270,7 +271,7 @@ def _returned(
     kept = list(items)
     while kept:
         last = kept[-1]
-        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow):
+        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow | Repeat):
             break
         (value,) = last.results
         if uses.get(value) != 1 or value not in refs(result) or last.names[:1] not in ((), (None,)) or last.comment:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
 from transpiler.outline.class_calls import Signature, call_of_class
-from transpiler.outline.holes import Choice, Hole, HoleFact, Maybe, Run, Use
+from transpiler.outline.holes import Choice, ElementHole, Hole, HoleFact, Maybe, Run, Series, Use
 from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required, Spread
+from transpiler.outline.series import INDEX
 from transpiler.outline.settings import Settings
 from transpiler.outline.tables import tabulated
 from transpiler.outline.trees import children, key_of, transform, walk, with_children
@@ -111,6 +112,11 @@ class MemberWriter:
     def _filled(self, code: Code) -> Code:
         def change(node: Code) -> Code | None:
             match node:
+                case ElementHole():
+                    return Index(self.settings.series(self.holes[node.number]), (INDEX,))
+                case Series():
+                    count = Call(Name("range"), (transform(node.count, change),))
+                    return Comprehension("list", (transform(node.items[0], change),), (INDEX.name,), count)
                 case Hole():
                     return self.settings.fill(self.holes[node.number])
                 case Choice():
@@ -274,7 +280,7 @@ def _compressed(items: tuple[Code, ...], counted: Callable[[int], Code]) -> tupl
     """Equal neighbours as a comprehension: from three on, or two of our own blocks."""
     runs: list[tuple[Code, int]] = []
     for item in items:
-        if runs and runs[-1][0] == item and isinstance(item, Call):
+        if runs and runs[-1][0] == item and isinstance(item, Call | Conditional):
             runs[-1] = (item, runs[-1][1] + 1)
         else:
             runs.append((item, 1))

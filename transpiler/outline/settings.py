@@ -12,6 +12,7 @@ from transpiler.lowered import Basic
 from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
 from transpiler.outline.holes import HoleFact, Use, families
+from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
 from transpiler.outline.program import Name, Required
@@ -58,6 +59,23 @@ class Settings:
         if key not in self._solved:
             self._solved[key] = self._solved_in_call(hole) if hole.use.in_call else self._solved_hole(hole)
         return self._solved[key]
+
+    def series(self, hole: HoleFact) -> Name:
+        """The argument, or a parameter of ours, that holds a value for each place of a list."""
+        lists: dict[int, Basic] = {
+            row: list(value) for row, value in hole.values.items() if isinstance(value, tuple | list)
+        }
+        for values in (hole.values, lists):
+            wanted = {row: key_of(value) for row, value in values.items()}
+            for name in (hole.use.parameter, *self.scope.arguments):
+                if self.scope.matches(Name(name), wanted):
+                    return Name(name)
+        for name, held in self.extras.items():
+            if {row: key_of(value) for row, value in held.items()} == {
+                row: key_of(value) for row, value in hole.values.items()
+            }:
+                return Name(name)
+        return self.new_parameter(self.name_for(hole.use.member, hole.use.parameter), hole.values)
 
     def prepare(self, holes: Sequence[HoleFact]) -> None:
         """Say which holes there are, before any is filled."""
@@ -152,7 +170,7 @@ class Settings:
         """The expression with attributes of self for what only the constructor knows."""
 
         def change(node: Code) -> Code | None:
-            return self._attribute(node.name) if type(node) is Name else None
+            return self._attribute(node.name) if type(node) is Name and node.name not in FUNCTIONS else None
 
         return transform(code, change)
 

@@ -10,8 +10,11 @@ from transpiler.outline.local_names import LocalNames, assigned
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
 from transpiler.outline.neighbours import Successors, intermediate
-from transpiler.outline.program import Assign, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.repeat_lines import loop_parts, zipped
+from transpiler.outline.repeats import VALUE, Inner, Repeat
 from transpiler.outline.trees import member_of, refs, walk
+from transpiler.reserved import GATHERED
 
 NOUNS = {
     "concatenate": "joined",
@@ -73,15 +76,19 @@ class BodyWriter(LocalNames):
         self.intermediate = intermediate(items)
         """Results of statements after which the same line of torch computes what it is about."""
 
-    def lines(self) -> tuple[Line, ...]:
-        """The lines of `call`."""
+    def lines(self, wish: dict[int, str] | None = None) -> tuple[Line, ...]:
+        """The lines of `call`.
+
+        Args:
+            wish: names that some values should bear.
+        """
         written: list[Line] = []
         self.now = 0.0
         for item in self.items:
             if isinstance(item, BranchItem):
                 written += self._branch(item)
             else:
-                written += self._statement(item)
+                written += self._statement(item, wish)
         return (*written, Return(self.named(self.result)))
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,6 +126,8 @@ class BodyWriter(LocalNames):
             return self._chain(item, item.code)
         if isinstance(item.code, Grow):
             return self._grow(item, item.code)
+        if isinstance(item.code, Repeat):
+            return self._repeat(item, item.code)
         code = self.named(item.code)
         if (put := self._put(item, code)) is not None:
             return [put]
@@ -211,6 +220,69 @@ class BodyWriter(LocalNames):
             return [Assign((name,), start), For((variable,), Call(Name("range"), grow.arguments[1:]), body)]
         return [Assign((name,), start), For((variable,), iterable, body)]
 
+    def _repeat(self, item: Item, repeat: Repeat) -> list[Line]:
+        parts = loop_parts(repeat, self.named)
+        carried, before = self._carried(repeat)
+        lists = item.results[len(parts.lasts) :]
+        names = [self.give(value, wanted) for value, wanted in zip(lists, self._list_names(repeat), strict=True)]
+        self.lists.update(lists)
+        arguments = (*parts.variables, *carried)
+        taken = (self.taken | self.live() | set(names)) - set(carried)
+        inner = BodyWriter(arguments, (False,) * len(arguments), parts.items, parts.result, taken, self.author)
+        wish = {code.value: name for code, name in zip(parts.handed, carried, strict=True) if isinstance(code, Ref)}
+        *body, last = inner.lines(wish)
+        left = last.value.items if isinstance(last, Return) and isinstance(last.value, c.Sequence) else ()
+        variables = tuple(
+            "_" if variable == "_" else name for variable, name in zip(parts.variables, inner.arguments, strict=False)
+        )
+        iterable = zipped(parts.iterables)
+        if not body and not carried and len(names) == len(left) == 1:
+            return [Assign((names[0],), c.Sequence("list", (Comprehension("list", left, variables, iterable),)))]
+        for name, code in zip(names, left, strict=False):
+            before.append(Assign((name,), c.Sequence("list", ())))
+            body.append(Assign((), Call(c.Attribute(Name(name), "append"), (code,))))
+        body += self._after_turn(item, left[len(names) :], carried)
+        return [*before, For(variables, iterable, tuple(body))]
+
+    def _carried(self, repeat: Repeat) -> tuple[list[str], list[Line]]:
+        """Names of what turns hand on, and the lines that give it its first value."""
+        _, starts, _, handed, *_ = repeat.parts()
+        names: list[str] = []
+        before: list[Line] = []
+        for place, (start, code) in enumerate(zip(starts, handed, strict=True)):
+            own = -1 - place - len(starts) * int(self.now)
+            first = self.named(start)
+            is_free = isinstance(start, Ref) and start.value not in self.lists and self.is_dead(start.value)
+            if isinstance(first, Name) and is_free and self.holders.get(first.name, own) >= 0:
+                self.hold(own, first.name)
+            else:
+                before.append(Assign((self.give(own, _hint(repeat, code) or "x"),), first))
+            self.last[own] = self.now + _AFTER
+            names.append(self.names[own])
+        return names, before
+
+    def _list_names(self, repeat: Repeat) -> list[str]:
+        collected = repeat.parts()[-1]
+        if len(collected) == len(self.author.appended):
+            return list(self.author.appended)
+        hints = [_hint(repeat, code) or "y" for code in collected]
+        return [hint.removesuffix(GATHERED) if hint.endswith(GATHERED) else f"{hint}s" for hint in hints]
+
+    def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str]) -> list[Line]:
+        """What is read after the loop, and what the next turn is handed."""
+        lasts, handed = left[: len(left) - len(carried)], left[len(left) - len(carried) :]
+        lines: list[Line] = []
+        for result, code in zip(item.results, lasts, strict=False):
+            if isinstance(code, Name) and code.name not in set(carried) - {other.name for other in _names(handed)}:
+                self.hold(result, code.name)
+            else:
+                name = self.give(result, "y")
+                lines.append(Assign((name,), code))
+        lines += [Assign((name,), code) for name, code in zip(carried, handed, strict=True) if type(code) is not Name]
+        return lines + _moves(
+            [(name, code.name) for name, code in zip(carried, handed, strict=True) if type(code) is Name]
+        )
+
     def _branch(self, branch: BranchItem) -> list[Line]:
         self.before_branch = dict(self.names)
         self.in_branch = set()
@@ -287,10 +359,27 @@ def _moved_value(code: Code) -> int | None:
 def _reads(item: Item, now: float) -> dict[int, float]:
     """When the values that a statement reads are read last."""
     reads: dict[int, float] = dict.fromkeys(refs(item.code), now)
+    in_turns: tuple[Code, ...] = ()
+    if isinstance(item.code, Repeat):
+        sources, _, codes, *_ = item.code.parts()
+        in_turns = (*sources, *codes)
     if isinstance(item.code, Chain):
-        for part in (*item.code.arguments[1:], *(value for _, value in item.code.keywords)):
-            reads |= dict.fromkeys(refs(part), now + _AFTER)
-    return reads
+        in_turns = (*item.code.arguments[1:], *(value for _, value in item.code.keywords))
+    return reads | {value: now + _AFTER for part in in_turns for value in refs(part)}
+
+
+def _hint(repeat: Repeat, code: Code) -> str | None:
+    """What torch's line calls a value of a turn."""
+    number = VALUE
+    for turn in repeat.turns:
+        if isinstance(code, Inner) and number <= code.number < number + turn.width:
+            return turn.names[code.number - number] if len(turn.names) == turn.width else None
+        number += turn.width
+    return None
+
+
+def _names(codes: tuple[Code, ...]) -> list[Name]:
+    return [code for code in codes if type(code) is Name]
 
 
 def _moves(pairs: list[tuple[str, str]]) -> list[Line]:

@@ -1,0 +1,41 @@
+"""What to call the sizes of an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transpiler.letters import dimension_letters
+from transpiler.lowered import Argument
+from transpiler.outline.forward_source import shape_name, unpacked_sizes, words
+
+_USUAL = {3: ("n", "length", "c"), 4: ("n", "h", "w", "c"), 5: ("n", "d", "h", "w", "c")}
+"""Sizes of the axes of a Keras tensor, by rank."""
+
+_BESIDES = {"length": ("N", "L"), "h": ("H",), "w": ("W",), "d": ("D", "T"), "c": ("C", "dim")}
+"""What people call them besides."""
+
+
+def size_names(argument: Argument, axes: Sequence[int], forward_source: str) -> tuple[str, ...]:
+    """What torch's `forward` calls the sizes along some axes, else the usual letters for them.
+
+    Args:
+        argument: of `call`; of a list, any of its elements.
+        axes: of the Keras tensor.
+        forward_source: text of torch's `forward`.
+    """
+    rank = len(argument.shape)
+    letters = argument.pattern.split()
+    torch_letters = dimension_letters(rank)
+    names = unpacked_sizes(forward_source, rank)
+    if names and sorted(letters) == sorted(torch_letters):
+        return tuple(names[torch_letters.index(letters[axis])] for axis in axes)
+    together = shape_name(forward_source, argument.name)
+    if together is not None and tuple(letters[axis] for axis in axes) == torch_letters[2:]:
+        return (together,) * len(axes)
+    usual = _USUAL.get(rank, ())
+    return tuple(_spelled(usual[axis], words(forward_source)) if usual else f"size{axis}" for axis in axes)
+
+
+def _spelled(name: str, known: frozenset[str]) -> str:
+    """A size's name as the source spells it, if it does."""
+    return next((one for one in (name, *_BESIDES.get(name, ())) if one in known), name)
