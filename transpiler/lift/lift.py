@@ -50,7 +50,7 @@ from transpiler.lift.program import (
     output_values,
 )
 from transpiler.lift.scatter import Known, scattered
-from transpiler.lift.simplify import neutral, repeated, same_tensor, unchanged
+from transpiler.lift.simplify import drops_nothing, neutral, rate_of, repeated, same_tensor, unchanged
 from transpiler.lift.source_names import first_line, names, torch_class
 from transpiler.lift.state import Writes
 from transpiler.lift.views import Emit, put_back
@@ -99,6 +99,8 @@ class _Lifter:
         self.used = {path for call in trace.calls for path in _with_parents(call.path)}
         """Modules that are called or whose tensors are read, or some below them."""
         exported = trace.exported
+        self.dropping = {_frame(node) for node in self.graph_nodes.values() if float(rate_of(node) or 0) > 0}
+        """Lines on which something drops in training; others on them do so at a rate of 0."""
         self.keys: set[str] = {*exported.state_dict, *exported.constants, *dict(trace.model.named_modules())}
         """Names that are taken: no constant may bear them."""
 
@@ -273,6 +275,8 @@ class _Lifter:
             if (origin := same_tensor(operator, arguments, results[0])) is not None:
                 self.origins[results[0].id] = origin
             same = unchanged(operator, arguments, results[0]) or neutral(operator, arguments, results[0])
+            if drops_nothing(operator, arguments) and _frame(node) not in self.dropping:
+                same = arguments["input"]
             if same is not None:
                 self.values[node.name] = same
                 return []

@@ -37,6 +37,18 @@ def neutral(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resul
     return source if name in _NEUTRAL and _is_number(arguments.get("other"), _NEUTRAL[name]) else None
 
 
+def rate_of(node: torch.fx.Node) -> Any:
+    """The rate at which a node drops in training; None for what drops nothing."""
+    if str(node.target).rsplit(".", 1)[0] not in _DROPOUTS:
+        return None
+    return node.args[1] if len(node.args) > 1 else node.kwargs.get("p")
+
+
+def drops_nothing(operator: torch._ops.OpOverload, arguments: Mapping[str, Any]) -> bool:
+    """Whether it is a dropout at a rate of 0."""
+    return str(operator).rsplit(".", 1)[0] in _DROPOUTS and arguments.get("p") == 0
+
+
 def unchanged(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Stored | None:
     """The stored tensor that an operator returns as it is: `weight.float()` of a float32 weight."""
     name = str(operator).rsplit(".", 1)[0]

@@ -139,9 +139,15 @@ def _torch_array(value: object) -> Array:
 
 
 def _row(declared: ModelOutput, reference: Array, other: Array, batch: int) -> Row:
-    expected = to_keras_order(reference, declared.pattern)
+    left, arrow, _ = declared.pattern.partition("->")
+    rank = len(left.split()) if arrow else other.ndim
+    dropped = reference.ndim == rank - 1 and batch == 1
+    if dropped:
+        reference = reference[None]
+    expected = to_keras_order(reference, declared.pattern) if reference.ndim == rank else reference
     absolute, relative = errors(expected, other)
-    return Row(declared.name, batch, other.shape, absolute, relative, _note(expected, other))
+    note = "torch drops a batch of 1 here (squeeze without a dimension?), Keras keeps it" if dropped else ""
+    return Row(declared.name, batch, other.shape, absolute, relative, note or _note(expected, other))
 
 
 def _note(expected: Array, other: Array) -> str:
