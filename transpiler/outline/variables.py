@@ -111,6 +111,8 @@ class BodyWriter:
             if isinstance(item, Item):
                 self._read(item)
                 continue
+            for value in refs(item.test):
+                self.last[value] = self.read_last[value] = self.now + _AFTER
             for inner in (*item.then, *item.otherwise):
                 self._read(inner)
             self.now += 1
@@ -356,6 +358,7 @@ class BodyWriter:
         return [*before, *lines]
 
     def _branched(self, branch: BranchItem) -> list[Line]:
+        test = self._named(branch.test)
         wishes = {join.result: self._join_name(join, branch) for join in branch.joins}
         inside = {join.inside: wishes[join.result] for join in branch.joins}
         outside = {join.outside: wishes[join.result] for join in branch.joins}
@@ -376,8 +379,8 @@ class BodyWriter:
             [(name, _assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
         )
         if not then:
-            return [If(_negated(branch.test), tuple(otherwise))]
-        return [If(branch.test, tuple(then), tuple(otherwise))]
+            return [If(_negated(test), tuple(otherwise))]
+        return [If(test, tuple(then), tuple(otherwise))]
 
     def _join_name(self, join: JoinItem, branch: BranchItem) -> str:
         """The name of what comes out of a branch: that of the value before it, if it isn't needed any more."""
