@@ -138,7 +138,7 @@ class _ClassMaker:
         self, name: str, setup: list[Line], body: list[Item | BranchItem], returned: Code, *, is_root: bool
     ) -> GeneratedClass:
         settings = self.settings
-        arguments = self.forms[0].arguments
+        arguments = self.merged.arguments
         author = AuthorNames.of(
             self.bodies[0].cls.forward_source, self.attributes, arguments=[argument for argument, _ in arguments]
         )
@@ -162,6 +162,7 @@ class _ClassMaker:
             is_root,
             self._kept(),
             self.bodies[0].cls.module,
+            tuple(written.arguments[place] for place in self.merged.optional),
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}
@@ -256,6 +257,9 @@ class _ClassMaker:
     def _branch_test(self, branch: MergedBranch) -> Code:
         """The question that `call` asks: whether a member is there, or an attribute of self."""
         others = tuple(row for row in self.rows if row not in branch.rows)
+        for place, given in self.merged.optional.items():
+            if given in (branch.rows, others):
+                return Binary("is not" if given == branch.rows else "is", Ref(place), Literal(None))
         for steps, rows, there in ((branch.then, branch.rows, "is not"), (branch.otherwise, others, "is")):
             for member in (member for step in steps for member in _members_called(step.codes[0])):
                 if member.index is None and tuple(sorted(self.attributes.get(member.name, ()))) == rows:
@@ -266,7 +270,7 @@ class _ClassMaker:
         return self.settings.answer_in_call(branch.rows, _branch_name(branch))
 
     def _docstring(self) -> tuple[str, ...]:
-        body = self.bodies[0]
+        body = max(self.bodies, key=lambda body: len(body.arguments))
         where = f" ({body.cls.source})" if body.cls.source else ""
         patterns = ", ".join(argument.pattern for argument in body.arguments if argument.pattern)
         axes = f": {patterns} -> {body.result_pattern}" if patterns and body.result_pattern else ""

@@ -9,7 +9,7 @@ becomes a `Join`. Flows that differ too much give None: they are variants.
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transpiler.code import Code, Literal, Ref
 from transpiler.outline.forms import Form
@@ -57,6 +57,10 @@ class Merged:
     items: tuple[MergedStep | MergedBranch, ...]
     results: tuple[Code, ...]
     """What `call` returns, one code for each instance."""
+    arguments: tuple[tuple[str, bool], ...]
+    """Name, and whether it is a list: the first values."""
+    optional: dict[int, tuple[int, ...]]
+    """Arguments that not every instance is given, with the instances that are."""
 
 
 def flow_key(form: Form) -> object:
@@ -96,9 +100,12 @@ def merge(forms: Rows[Form]) -> Merged | None:
     flows: dict[object, list[int]] = {}
     for row, form in enumerate(forms):
         flows.setdefault(flow_key(form), []).append(row)
-    if len({form.arguments for form in forms}) > 1 or len(flows) > MOST_FLOWS:
+    arguments = _common_arguments(forms)
+    if arguments is None or len(flows) > MOST_FLOWS:
         return None
     members = list(flows.values())
+    counts = [len(form.arguments) for form in forms]
+    forms = [_widened(form, arguments) for form in forms]
     firsts = [forms[rows[0]] for rows in members]
     too_long = len(firsts) > 1 and max(len(form.steps) for form in firsts) > LONGEST  # to be aligned
     if too_long or len({_masked(form.result) for form in firsts}) > 1:
@@ -107,7 +114,28 @@ def merge(forms: Rows[Form]) -> Merged | None:
     shared = sum(len(slot.places) == len(firsts) for slot in slots)
     if len(firsts) > 1 and 2 * shared < min(len(form.steps) for form in firsts):
         return None
-    return _Merger(forms, members, firsts, slots).merged()
+    return _Merger(forms, members, firsts, slots, counts).merged()
+
+
+def _common_arguments(forms: Rows[Form]) -> tuple[tuple[str, bool], ...] | None:
+    """The arguments of all instances: the last ones may be missing. None if they differ in more."""
+    longest = max((form.arguments for form in forms), key=len)
+    fit = all(form.arguments and form.arguments == longest[: len(form.arguments)] for form in forms)
+    return longest if fit or not longest else None
+
+
+def _widened(form: Form, arguments: tuple[tuple[str, bool], ...]) -> Form:
+    """The form with values numbered as if it had all these arguments."""
+    own = len(form.arguments)
+    more = len(arguments) - own
+    if not more:
+        return form
+
+    def moved(code: Code) -> Code:
+        return shifted(code, lambda value: Ref(value if value < own else value + more))
+
+    steps = tuple(replace(step, code=moved(step.code)) for step in form.steps)
+    return replace(form, arguments=arguments, steps=steps, result=moved(form.result))
 
 
 def _masked(code: Code) -> Code:
@@ -157,14 +185,28 @@ class _Fails(Exception):  # noqa: N818
 class _Merger:
     """Numbers the merged values, finds the branches and joins what they compute."""
 
-    def __init__(self, forms: Rows[Form], members: list[list[int]], firsts: list[Form], slots: list[_Slot]) -> None:
+    def __init__(
+        self,
+        forms: Rows[Form],
+        members: list[list[int]],
+        firsts: list[Form],
+        slots: list[_Slot],
+        counts: list[int],
+    ) -> None:
         self.forms = forms
         self.members = members
         self.firsts = firsts
         self.slots = slots
         self.all = frozenset(range(len(firsts)))
         self.count = len(firsts[0].arguments)
-        self.defined: dict[int, frozenset[int]] = dict.fromkeys(range(self.count), self.all)
+        self.optional = {
+            place: tuple(row for row, count in enumerate(counts) if place < count)
+            for place in range(min(counts), self.count)
+        }
+        self.defined: dict[int, frozenset[int]] = {
+            place: frozenset(flow for flow, rows in enumerate(members) if place < counts[rows[0]])
+            for place in range(self.count)
+        }
         self.values: list[dict[int, int]] = [{value: value for value in range(self.count)} for _ in firsts]
         starts = [_starts(form) for form in firsts]
         for slot in slots:
@@ -174,7 +216,7 @@ class _Merger:
                 self.defined[result] = frozenset(slot.places)
                 for flow, place in slot.places.items():
                     self.values[flow][starts[flow][place] + offset] = result
-        self.branches = self._branches()
+        self.branches = [*self._missing(), *self._branches()]
 
     def merged(self) -> Merged | None:
         if len(self.branches) > MOST_BRANCHES:
@@ -185,7 +227,14 @@ class _Merger:
         except _Fails:
             return None
         rows = sorted((row, code) for flow in self.all for row, code in self._spread(flow, results[flow]))
-        return Merged(tuple(self._items(steps)), tuple(code for _, code in rows))
+        return Merged(
+            tuple(self._items(steps)), tuple(code for _, code in rows), self.firsts[0].arguments, self.optional
+        )
+
+    def _missing(self) -> list[_Branch]:
+        """In front, what takes the place of arguments that some instances are not given."""
+        groups = dict.fromkeys(self.all - self.defined[place] for place in self.optional)
+        return [_Branch(flows, 0, 0, 0) for flows in groups]
 
     def _branches(self) -> list[_Branch]:
         branches: list[_Branch] = []
@@ -264,6 +313,8 @@ class _Merger:
         items: list[MergedStep | MergedBranch] = []
         place = 0
         for branch in self.branches:
+            if branch.start == branch.otherwise_end and not branch.joins:
+                continue
             items += steps[place : branch.start]
             joins = tuple(Join(result, one, other) for (one, other), result in branch.joins.items())
             rows = tuple(sorted(row for flow in branch.flows for row in self.members[flow]))

@@ -104,6 +104,8 @@ class ClassDefinition:
     """Members that `call` never calls: `build` builds them."""
     module: str = ""
     """The Python module of the torch class."""
+    optional: tuple[str, ...] = ()
+    """Those of the arguments that may be left out: None."""
 
 
 @dataclass(frozen=True, slots=True)

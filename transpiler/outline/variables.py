@@ -98,6 +98,8 @@ class BodyWriter(LocalNames):
             if isinstance(item, Item):
                 self._read(item)
                 continue
+            for value in refs(item.test):
+                self.last[value] = self.now + _AFTER
             for inner in (*item.then, *item.otherwise):
                 self._read(inner)
             self.now += 1
@@ -292,6 +294,7 @@ class BodyWriter(LocalNames):
         return [*before, *lines]
 
     def _branched(self, branch: BranchItem) -> list[Line]:
+        test = self.named(branch.test)
         wishes = {join.result: self._join_name(join, branch) for join in branch.joins}
         inside = {join.inside: wishes[join.result] for join in branch.joins}
         outside = {join.outside: wishes[join.result] for join in branch.joins}
@@ -306,8 +309,8 @@ class BodyWriter(LocalNames):
             [(name, assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
         )
         if not then:
-            return [If(_negated(branch.test), tuple(otherwise))]
-        return [If(branch.test, tuple(then), tuple(otherwise))]
+            return [If(_negated(test), tuple(otherwise))]
+        return [If(test, tuple(then), tuple(otherwise))]
 
     def _way(self, branch: BranchItem, items: tuple[Item, ...], wishes: dict[int, str]) -> list[Line]:
         """One way through a branch: what only the other way reads is not needed on this one."""

@@ -23,7 +23,9 @@ def class_text(definition: ClassDefinition) -> str:
         docstring=described.replace("\n", f"\n{INDENT}").replace(f"\n{INDENT}\n", "\n\n"),
         parameters=[_parameter(parameter) for parameter in definition.parameters] if has_init else None,
         setup=list(_lines(definition.setup, 2)),
-        arguments=[target(argument) for argument in definition.arguments],
+        arguments=[
+            target(argument) + ("=None" if argument in definition.optional else "") for argument in definition.arguments
+        ],
         body=list(_lines(definition.body, 2)),
         is_root=definition.is_root,
         kept=[target(name) for name in definition.kept],
