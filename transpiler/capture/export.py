@@ -269,7 +269,8 @@ def _live_nodes(tree: Any) -> list[_LiveNode]:
 
 def _map_tree(function: Any, tree: Any) -> Any:
     """Like `tree_map`, but data classes and other mappings (model outputs) become plain dicts, and so does what an
-    object of another class holds of tensors (a batch of images with their sizes)."""
+    object of another class holds of tensors (a batch of images with their sizes).
+    """
     if isinstance(tree, list):
         return [_map_tree(function, item) for item in tree]
     if isinstance(tree, tuple):

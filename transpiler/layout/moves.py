@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from transpiler.layout.axes import Axes, Layout
 
-
 _REPEATED_RUNS = 2
 """TensorFlow broadcasts five runs of axes that are repeated, or not, alike."""
 

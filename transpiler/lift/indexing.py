@@ -64,9 +64,7 @@ def _enumerated(node: torch.fx.Node, source: Value, emit: Emission) -> Value | N
     return value
 
 
-def _one_of_each(
-    node: torch.fx.Node, source: Value, given: list[Any], result: Value, emit: Emission
-) -> Value | None:
+def _one_of_each(node: torch.fx.Node, source: Value, given: list[Any], result: Value, emit: Emission) -> Value | None:
     """`x[torch.arange(batch), i]`, and `x[:, i]` with an own `i` for each of the batch: a `gather` along one dimension.
 
     All indices but the last count whole dimensions of `x`, in their order, along the first dimensions of the last.
