@@ -139,7 +139,7 @@ def _torch_array(value: object) -> Array:
 
 
 def _row(declared: ModelOutput, reference: Array, other: Array, batch: int) -> Row:
-    left, arrow, _ = declared.pattern.partition("->")
+    left, arrow, _ = (declared.pattern or "").partition("->")
     rank = len(left.split()) if arrow else other.ndim
     dropped = reference.ndim == rank - 1 and batch == 1
     if dropped:
