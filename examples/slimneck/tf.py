@@ -251,9 +251,11 @@ class TFDetect(layers.Layer):
 
     def call(self, x):
         y = self.m[0](x[0])
-        y_2 = ops.arange(24, dtype="float32")
-        x_2 = ops.arange(32, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
+        yv, xv = ops.meshgrid(
+            ops.arange(24, dtype="float32"),
+            ops.arange(32, dtype="float32"),
+            indexing="ij",
+        )
         xv = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[0] * 8
         y = ops.sigmoid(y)
@@ -266,9 +268,11 @@ class TFDetect(layers.Layer):
         wh = (wh * 2) ** 2 * anchor_grid
         xy = ops.concatenate([xy, wh, conf], axis=-1)
         y = self.m[1](x[1])
-        y_2 = ops.arange(12, dtype="float32")
-        x_2 = ops.arange(16, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
+        yv, xv = ops.meshgrid(
+            ops.arange(12, dtype="float32"),
+            ops.arange(16, dtype="float32"),
+            indexing="ij",
+        )
         xv = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[1] * self.stride[1]
         y = ops.sigmoid(y)
@@ -277,13 +281,13 @@ class TFDetect(layers.Layer):
             [2, 4],
             axis=-1,
         )
-        xy_2 = (xy_2 * 2 + ops.expand_dims(xv, 2)) * self.stride[1]
         wh = (wh * 2) ** 2 * anchor_grid
-        xy_2 = ops.concatenate([xy_2, wh, conf], axis=-1)
+        xy_2 = ops.concatenate(
+            [(xy_2 * 2 + ops.expand_dims(xv, 2)) * self.stride[1], wh, conf], axis=-1
+        )
         y = self.m[2](x[2])
-        y_2 = ops.arange(6, dtype="float32")
         x = ops.arange(8, dtype="float32")
-        yv, xv = ops.meshgrid(y_2, x, indexing="ij")
+        yv, xv = ops.meshgrid(ops.arange(6, dtype="float32"), x, indexing="ij")
         grid = ops.stack([xv, yv], axis=-1) - 0.5
         anchor_grid = self.anchors[2] * self.stride[2]
         y = ops.sigmoid(y)
@@ -292,17 +296,32 @@ class TFDetect(layers.Layer):
             [2, 4],
             axis=-1,
         )
-        xy_3 = (xy_3 * 2 + ops.expand_dims(grid, 2)) * self.stride[2]
         wh = (wh * 2) ** 2 * anchor_grid
-        y = ops.concatenate([xy_3, wh, conf], axis=-1)
+        y = ops.concatenate(
+            [(xy_3 * 2 + ops.expand_dims(grid, 2)) * self.stride[2], wh, conf], axis=-1
+        )
         xy = ops.transpose(xy, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
         xy_2 = ops.transpose(xy_2, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
+        xy_2 = ops.reshape(
+            xy_2,
+            (-1, ops.shape(xy_2)[1] * ops.shape(xy_2)[2] * ops.shape(xy_2)[3], self.no),
+        )
         y = ops.transpose(y, (0, 3, 1, 2, 4))  # n l2 l3 l1 c -> n l1 l2 l3 c
+        y = ops.reshape(
+            y, (-1, ops.shape(y)[1] * ops.shape(y)[2] * ops.shape(y)[3], self.no)
+        )
         return ops.concatenate(
             [
-                ops.reshape(xy, (-1, 2304, self.no)),
-                ops.reshape(xy_2, (-1, 576, self.no)),
-                ops.reshape(y, (-1, 144, self.no)),
+                ops.reshape(
+                    xy,
+                    (
+                        -1,
+                        ops.shape(xy)[1] * ops.shape(xy)[2] * ops.shape(xy)[3],
+                        self.no,
+                    ),
+                ),
+                xy_2,
+                y,
             ],
             axis=1,
         )
