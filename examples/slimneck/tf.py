@@ -255,9 +255,11 @@ class TFDetect(layers.Layer):
         for i in range(self.nl):
             ny, nx = ops.shape(x[i])[1:3]
             y = self.m[i](x[i])
-            y_2 = ops.arange(ny, dtype="float32")
-            x_2 = ops.arange(nx, dtype="float32")
-            yv, xv = ops.meshgrid(y_2, x_2, indexing="ij")
+            yv, xv = ops.meshgrid(
+                ops.arange(ny, dtype="float32"),
+                ops.arange(nx, dtype="float32"),
+                indexing="ij",
+            )
             grid = ops.stack([xv, yv], axis=-1) - 0.5
             anchor_grid = self.anchors[i] * self.stride[i]
             y = ops.sigmoid(y)

@@ -109,11 +109,17 @@ def test_each_way_through_a_branch_may_use_the_same_names() -> None:
 
 def test_what_one_way_computes_and_a_later_branch_reads_keeps_its_name() -> None:
     """Two branches of which each instance takes one: the first one's value is the second one's other way."""
-    first = BranchItem(Name("self.p"), (step(1, run("a", 0), "x", 1),), (), (JoinItem(2, 1, 0),))
+    moved = step(7, run("d", 0), "x", 1, "n c -> c n")
+    first = BranchItem(Name("self.p"), (moved, step(1, run("a", 7), "x", 1)), (), (JoinItem(2, 1, 0),))
     attended = step(3, run("b", 2), "y", 2)
     second = BranchItem(Name("self.q"), (step(4, run("c", 3), "y", 3),), (), (JoinItem(5, 4, 3), JoinItem(6, 0, 1)))
     lines = shown([first, attended, second], Binary("+", Ref(6), Ref(5)), "x y")
-    values = {"self.a": lambda v: f"a({v})", "self.b": lambda v: f"b({v})", "self.c": lambda v: f"c({v})"}
+    values = {
+        "self.d": lambda v: f"d({v})",
+        "self.a": lambda v: f"a({v})",
+        "self.b": lambda v: f"b({v})",
+        "self.c": lambda v: f"c({v})",
+    }
     for p in (True, False):
         scope = {"x": "x"}
         code = lines.replace("return ", "result = ")
@@ -122,4 +128,4 @@ def test_what_one_way_computes_and_a_later_branch_reads_keeps_its_name() -> None
         code = code.replace("self.p", str(p)).replace("self.q", str(not p))
         functions = {name.replace("self.", "f_"): function for name, function in values.items()}
         exec(code, functions, scope)  # noqa: S102 — running what was written is the test
-        assert scope["result"] == ("a(x)" + "b(a(x))" if p else "x" + "c(b(x))")
+        assert scope["result"] == ("a(d(x))" + "b(a(d(x)))" if p else "x" + "c(b(x))")

@@ -1,4 +1,4 @@
-"""An argument that some calls leave out is one of the class that may be left out, and not a reason for a second class."""
+"""An argument that some calls leave out may be left out of the class, and is no reason for a second one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Root(nn.Module):
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         y = self.block(x)
-        if extra is not None:
+        if extra is not None:  # noqa: SIM108  (as people write it)
             y = y * torch.sigmoid(self.scale(extra))
         else:
             y = y + torch.tanh(self.scale(x))

@@ -25,7 +25,7 @@ class _CrossMapNorm:
         return x * (k + alpha / size * (squares[:, :1] + torch.stack(windows).sum(0))) ** -beta
 
 
-def _is_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:  # noqa: ARG001  (torch's parameters)
+def _is_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:  # noqa: ARG001, FBT001  (torch's)
     """Whether the caller says so. torch looks into the mask, but only to choose a faster kernel."""
     return is_causal is True
 

@@ -25,7 +25,7 @@ _DEEPEST = 200
 def attention_of_some(
     node: torch.fx.Node, arguments: Mapping[str, Any], result: Value, known: Known, emit: Emission
 ) -> Value | None:
-    """Attention with zeros where a query sees nothing; None where every query sees some key, and for other operators."""
+    """Attention with zeros where a query sees nothing; None where each sees some key, and for other operators."""
     mask = arguments.get("attn_mask")
     if node.target is not aten.scaled_dot_product_attention.default or not isinstance(mask, Value):
         return None

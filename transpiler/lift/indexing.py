@@ -39,7 +39,7 @@ def indexed(
         return None
     enumerated = _enumerated(node, source, emit)
     if enumerated is None:
-        enumerated = _one_of_each(node, source, arguments["indices"], result, emit)
+        enumerated = _one_of_each(node, source, arguments["indices"], emit)
     return _gathered(source, arguments["indices"], result, known, emit) if enumerated is None else enumerated
 
 
@@ -64,7 +64,7 @@ def _enumerated(node: torch.fx.Node, source: Value, emit: Emission) -> Value | N
     return value
 
 
-def _one_of_each(node: torch.fx.Node, source: Value, given: list[Any], result: Value, emit: Emission) -> Value | None:
+def _one_of_each(node: torch.fx.Node, source: Value, given: list[Any], emit: Emission) -> Value | None:
     """`x[torch.arange(batch), i]`, and `x[:, i]` with an own `i` for each of the batch: a `gather` along one dimension.
 
     All indices but the last count whole dimensions of `x`, in their order, along the first dimensions of the last.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -281,13 +281,7 @@ class _Lifter:
                 self.values[node.name] = same
                 return []
             statements, emit = self._emitter(results[0].dtype, source, names)
-            simpler = attention_of_some(node, arguments, results[0], self._known(node), emit)
-            if simpler is None:
-                simpler = repeated(operator, arguments, results[0], emit)
-            if simpler is None:
-                simpler = indexed(node, arguments, results[0], self._known(node), emit)
-            if simpler is None:
-                simpler = self._written_anew(node, operator, arguments, emit)
+            simpler = self._simpler(node, operator, arguments, results[0], emit)
             if simpler is not None:
                 self.values[node.name] = simpler
                 return statements
@@ -295,6 +289,18 @@ class _Lifter:
         if is_whole_slice(call):
             self.made[results[0].id] = call
         return [call]
+
+    def _simpler(
+        self, node: torch.fx.Node, operator: torch._ops.OpOverload, arguments: dict[str, Any], result: Value, emit: Emit
+    ) -> Value | None:
+        """The result by other operators, where those say more of it."""
+        ways: tuple[Callable[[], Value | None], ...] = (
+            lambda: attention_of_some(node, arguments, result, self._known(node), emit),
+            lambda: repeated(operator, arguments, result, emit),
+            lambda: indexed(node, arguments, result, self._known(node), emit),
+            lambda: self._written_anew(node, operator, arguments, emit),
+        )
+        return next((found for way in ways if (found := way()) is not None), None)
 
     def _without_rule(self, node: torch.fx.Node) -> list[Statement] | None:
         """An operator that no rule serves: a constant, if no input flows into it (a window, say), or decomposed."""

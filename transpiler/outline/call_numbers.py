@@ -13,7 +13,7 @@ from functools import cached_property
 
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
 from transpiler.lowered import Argument, Basic, Body
-from transpiler.outline.forward_source import attributes_counted, attributes_read, unpacked_sizes
+from transpiler.outline.forward_source import attributes_counted, attributes_read, takes_roots, unpacked_sizes
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
@@ -239,6 +239,8 @@ class CallNumbers:
     @cached_property
     def _roots(self) -> list[tuple[Code, _Vector]]:
         """What attention scales by: `head_dim ** -0.5`, `(dim // num_heads) ** -0.5`; no size is a float."""
+        if not takes_roots(self._forward):
+            return []
         whole = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
         whole = whole[:_MOST_ATOMS]
         divided = [pair for one in whole for other in whole if (pair := _divided(one, other)) is not None]

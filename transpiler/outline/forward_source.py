@@ -215,6 +215,23 @@ def _in_order(node: ast.AST) -> Iterator[ast.AST]:
         yield from _in_order(child)
 
 
+def takes_roots(source: str) -> bool:
+    r"""Whether it raises something to a power below 1, or takes a square root.
+
+    >>> takes_roots("def forward(self, q):\n    return q * (self.dim // self.num_heads) ** -0.5")
+    True
+    """
+    for node in _nodes(source):
+        match node:
+            case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=0.5) | ast.UnaryOp(operand=ast.Constant(value=0.5))):
+                return True
+            case ast.Call(func=ast.Attribute(attr="sqrt" | "rsqrt") | ast.Name(id="sqrt" | "rsqrt")):
+                return True
+            case _:
+                pass
+    return False
+
+
 def has_loop(source: str) -> bool:
     r"""Whether it goes through something, in a loop or a comprehension.
 

@@ -56,9 +56,7 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
         result: what is returned; a value that no torch line names is returned directly.
     """
     uses = _uses(items, result)
-    items = [
-        _as_expression(_nested_branch(item, uses), uses) if isinstance(item, BranchItem) else item for item in items
-    ]
+    items = [_as_expression(_nested_branch(item, uses)) if isinstance(item, BranchItem) else item for item in items]
     uses = _uses(items, result)
     items = _inlined(items, uses)
     return _returned(items, result, _uses(items, result))
@@ -200,15 +198,13 @@ def _nested_branch(branch: BranchItem, uses: dict[int, int]) -> BranchItem:
     return BranchItem(branch.test, then, otherwise, branch.joins)
 
 
-def _as_expression(branch: BranchItem, uses: dict[int, int]) -> Item | BranchItem:
-    """`y = f(x) if test else x` for a branch of one statement, whose result nothing else reads."""
+def _as_expression(branch: BranchItem) -> Item | BranchItem:
+    """`y = f(x) if test else x` for a branch of one statement."""
     if len(branch.joins) != 1 or len(branch.then) != 1 or len(branch.otherwise) > 1:
         return branch
     (join,) = branch.joins
     step = branch.then[0]
     if step.results != (join.inside,) or isinstance(step.code, Chain | Grow | Repeat) or step.comment:
-        return branch
-    if uses[join.inside] > 1 or (branch.otherwise and uses[join.outside] > 1):
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Literal, Ref
+from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
 from transpiler.outline.local_names import LocalNames, assigned
@@ -230,12 +233,16 @@ class BodyWriter(LocalNames):
         self.lists.update(lists)
         arguments = (*parts.variables, *carried)
         taken = (self.taken | self.live() | set(names)) - set(carried)
-        inner = BodyWriter(arguments, (False,) * len(arguments), parts.items, parts.result, taken, self.author)
         wish = {code.value: name for code, name in zip(parts.handed, carried, strict=True) if isinstance(code, Ref)}
-        *body, last = inner.lines(wish)
+
+        def turn(draft: Draft) -> tuple[tuple[tuple[str, ...], tuple[Line, ...]], Mapping[int, str]]:
+            inner = BodyWriter(arguments, (False,) * len(arguments), draft.items, draft.result, taken, self.author)
+            return (inner.arguments, inner.lines(wish)), inner.invented
+
+        elements, (*body, last) = fewest_names(Draft(parts.items, parts.result), turn)
         left = last.value.items if isinstance(last, Return) and isinstance(last.value, c.Sequence) else ()
         variables = tuple(
-            "_" if variable == "_" else name for variable, name in zip(parts.variables, inner.arguments, strict=False)
+            "_" if variable == "_" else name for variable, name in zip(parts.variables, elements, strict=False)
         )
         iterable = zipped(parts.iterables)
         if not body and not carried and len(names) == len(left) == 1:
@@ -344,7 +351,7 @@ class BodyWriter(LocalNames):
         if before is not None and is_free and not shared:
             return before
         moved = [self._moved(item, end) for item in (*branch.then[-1:], *branch.otherwise[-1:])]
-        if moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
+        if moved and moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
             return moved[0]
         for item in (*branch.then, *branch.otherwise):
             if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
