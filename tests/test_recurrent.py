@@ -60,3 +60,21 @@ def test_time_before_batch() -> None:
 def test_projections_as_torch_unrolls_them() -> None:
     port = transpile(nn.LSTM(4, 6, proj_size=3, batch_first=True).eval(), (torch.randn(2, 3, 4),))
     assert port.verify(batches=(1, 2)).max_rel_err <= TOLERANCE
+
+
+class Decoder(nn.Module):
+    """A layer, whose Keras layer has a cell below it, and a cell of torch's own of the same name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.GRU(4, 6, batch_first=True)
+        self.cell = nn.GRUCell(4, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, state = self.encoder(x)
+        return self.cell(x[:, 0], self.cell(x[:, 1], state[-1]))  # type: ignore[no-any-return]
+
+
+def test_a_cell_beside_a_layer_of_the_same_kind() -> None:
+    port = transpile(Decoder().eval(), (torch.rand(2, 5, 4),), name="Network")
+    assert port.verify(batches=(1, 2)).max_rel_err <= TOLERANCE

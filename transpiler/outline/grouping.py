@@ -21,6 +21,7 @@ from transpiler.outline.class_calls import ClassCall, layers_in
 from transpiler.outline.classes import GeneratedClass, make_class
 from transpiler.outline.flow import flow_key
 from transpiler.outline.forms import Form, form_of
+from transpiler.outline.helper_signatures import with_helpers_below
 from transpiler.outline.holes import skeleton
 from transpiler.outline.names import camel, usable
 from transpiler.outline.program import Name
@@ -84,7 +85,7 @@ class Grouping:
         """By id of the body: the call that makes its layer."""
         self._bodies: list[tuple[Body, int, bool]] = []
         self._visit(program.root, inside_frozen=False)
-        self._helpers = frozenset(name for body, _, _ in self._bodies for name in _helpers_in(body))
+        self._helpers = with_helpers_below(name for body, _, _ in self._bodies for name in _helpers_in(body))
         self._taken: set[str] = {*CORE, *self._helpers}
 
     def make(self) -> tuple[dict[str, GeneratedClass], Code]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from functools import lru_cache
 
 from transpiler.lowered import Basic
@@ -28,6 +29,32 @@ def helper_files() -> dict[str, str]:
             if _plain(name) == _plain(entry.name.removesuffix(SUFFIX)):
                 found[name] = path
     return found
+
+
+@lru_cache(maxsize=256)
+def helpers_below(name: str) -> frozenset[str]:
+    """The helpers that a helper uses itself; none for one that is not known.
+
+    Args:
+        name: name of the function or class.
+    """
+    path = helper_files().get(name)
+    if path is None:
+        return frozenset()
+    read = {node.id for node in ast.walk(ast.parse(read_template(path))) if isinstance(node, ast.Name)}
+    return frozenset(read & helper_files().keys() - {name})
+
+
+def with_helpers_below(names: Iterable[str]) -> frozenset[str]:
+    """Helpers, those that they use, and so on."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += helpers_below(name)
+    return frozenset(found)
 
 
 def _plain(name: str) -> str:

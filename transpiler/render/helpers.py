@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transpiler.errors import InternalError
-from transpiler.outline.helper_signatures import helper_files
+from transpiler.outline.helper_signatures import helper_files, helpers_below
 from transpiler.resources import read_template
 
 PREFIX = "helpers."
@@ -35,8 +35,8 @@ def helpers_for(functions: Iterable[str]) -> list[Helper]:
     def add(name: str, path: tuple[str, ...]) -> None:
         if name in found or name in path:
             return
-        helper, names = _helper(name)
-        for other in sorted(names & helper_files().keys() - {name}):
+        helper = _helper(name)
+        for other in sorted(helpers_below(name)):
             add(other, (*path, name))
         found[name] = helper
 
@@ -45,8 +45,8 @@ def helpers_for(functions: Iterable[str]) -> list[Helper]:
     return list(found.values())
 
 
-def _helper(name: str) -> tuple[Helper, set[str]]:
-    """A helper and the names that it reads. Its imports are the module's own and are left out."""
+def _helper(name: str) -> Helper:
+    """A helper. Its imports are the module's own and are left out."""
     path = helper_files().get(name)
     if path is None:
         raise InternalError(f"there is no helper {name!r} in templates/helpers/")
@@ -60,5 +60,4 @@ def _helper(name: str) -> tuple[Helper, set[str]]:
     definition = next(node for node in module.body if getattr(node, "name", None) == name)
     if isinstance(definition, ast.ClassDef) and not definition.decorator_list:
         shown = shown.replace(f"class {name}(", f"@serializable\nclass {name}(", 1)
-    names = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    return Helper(name, shown), names
+    return Helper(name, shown)
