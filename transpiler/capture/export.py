@@ -70,9 +70,9 @@ def capture(
         with (
             time_limit(EXPORT_LIMIT) if named.beyond_batch else contextlib.nullcontext(),
             recorder.hooked(),
+            without_triton(),
             _quiet(),
             torch.no_grad(),
-            without_triton(),
             _flat(),
             layer_by_layer(),
             in_the_open(),
