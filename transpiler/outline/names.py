@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 import re
 from collections.abc import Container
@@ -126,7 +125,3 @@ def singular(name: str) -> str:
     if name.endswith("s") and not name.endswith("ss") and len(name) > 2:
         return name[:-1]
     return "layer"
-
-
-def is_builtin(name: str) -> bool:
-    return hasattr(builtins, name)

@@ -275,7 +275,9 @@ class BodyWriter(LocalNames):
         if len(collected) == len(self.author.appended):
             return list(self.author.appended)
         hints = [_hint(repeat, code) or "y" for code in collected]
-        return [hint.removesuffix(GATHERED) if hint.endswith(GATHERED) else f"{hint}s" for hint in hints]
+        return [
+            hint.removesuffix(GATHERED) if hint.endswith(GATHERED) else f"{hint.removesuffix('s')}s" for hint in hints
+        ]
 
     def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str]) -> list[Line]:
         """What is read after the loop, and what the next turn is handed."""
