@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Slice
+from transpiler.code import Binary, Call, Code, Literal, Ref
 from transpiler.lowered import Basic, Body
 from transpiler.outline.call_body import call_body
 from transpiler.outline.call_numbers import CallNumbers, which_size
@@ -34,7 +34,7 @@ from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
-from transpiler.outline.size_names import size_names
+from transpiler.outline.size_names import size_names, size_reads
 from transpiler.outline.trees import names_in, refs, walk
 from transpiler.reserved import GATHERED
 
@@ -183,15 +183,9 @@ class _ClassMaker:
             values = tuple(group)
             axes = [(which_size(value) or (0, 0))[1] for value in values]
             names = size_names(self.bodies[0].arguments[argument], axes, self.bodies[0].cls.forward_source)
-            shape = Call(Function("keras.ops.shape"), (Ref(argument),))
-            if axes == list(range(axes[0], axes[-1] + 1)) and len(axes) > 1:
-                read = Slice(Literal(axes[0]), Literal(axes[-1] + 1))
-                items.append(Item(values, Index(shape, (read,)), names, None))
-            else:
-                items += [
-                    Item((value,), Index(shape, (Literal(axis),)), (name,), None)
-                    for value, axis, name in zip(values, axes, names, strict=True)
-                ]
+            left = iter(values)
+            for read, named in size_reads(Ref(argument), axes, names):
+                items.append(Item(tuple(islice(left, len(named))), read, named, None))
         return items
 
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -79,7 +79,7 @@ def inlined_where_used(
     uses = _uses(items, result)
     place = next((at for at, item in enumerate(items) if isinstance(item, Item) and item.results == (value,)), None)
     inner = None if place is None else items[place]
-    if place is None or not isinstance(inner, Item) or isinstance(inner.code, Chain | Grow):
+    if place is None or not isinstance(inner, Item) or _is_loop(inner.code):
         return None
     rest = [*items[:place], *items[place + 1 :]]
     is_part = isinstance(inner.code, Index) and isinstance(inner.code.base, Ref) and not inner.comment
@@ -94,7 +94,7 @@ def inlined_where_used(
     for at, outer in enumerate(rest):
         if not isinstance(outer, Item) or value not in refs(outer.code):
             continue
-        if isinstance(outer.code, Chain | Grow) or (inner.comment and outer.comment):
+        if _is_loop(outer.code) or (inner.comment and outer.comment):
             return None
         if _depth(inner.code) + _depth(outer.code) > DEEPEST or _is_in_comprehension(outer.code, value):
             return None
@@ -110,10 +110,16 @@ def _with_part(
     def change(code: Code) -> Code | None:
         return part if code == Ref(value) else None
 
+    return _transformed(items, change), transform(result, change)
+
+
+def _transformed(items: Iterable[Item | BranchItem], change: Callable[[Code], Code | None]) -> list[Item | BranchItem]:
+    """The items with every expression changed."""
+
     def changed(item: Item) -> Item:
         return dataclasses.replace(item, code=transform(item.code, change))
 
-    return [with_items(item, changed, change) for item in items], transform(result, change)
+    return [with_items(item, changed, change) for item in items]
 
 
 def joined_values(items: list[Item | BranchItem]) -> frozenset[int]:
@@ -141,11 +147,8 @@ def read_where_used(
             case _:
                 return None
 
-    def changed(item: Item) -> Item:
-        return dataclasses.replace(item, code=transform(item.code, change))
-
     kept = [item for item in items if isinstance(item, BranchItem) or not set(item.results) <= sizes.keys()]
-    return [with_items(item, changed, change) for item in kept], transform(result, change)
+    return _transformed(kept, change), transform(result, change)
 
 
 def _consecutive(parts: tuple[Code, ...], sizes: Mapping[int, Code]) -> Code | None:
@@ -204,12 +207,12 @@ def _as_expression(branch: BranchItem) -> Item | BranchItem:
         return branch
     (join,) = branch.joins
     step = branch.then[0]
-    if step.results != (join.inside,) or isinstance(step.code, Chain | Grow | Repeat) or step.comment:
+    if step.results != (join.inside,) or _is_loop(step.code) or step.comment:
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:
         last = branch.otherwise[0]
-        if last.results != (join.outside,) or isinstance(last.code, Chain | Grow | Repeat) or last.comment:
+        if last.results != (join.outside,) or _is_loop(last.code) or last.comment:
             return branch
         other = last.code
     return Item((join.result,), Conditional(branch.test, step.code, other), step.names, step.source)
@@ -238,11 +241,16 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
 def _may_nest(inner: Item, outer: Item) -> bool:
     if inner.source is None or inner.source != outer.source or inner.comment:
         return False
-    if isinstance(inner.code, Chain | Grow | Repeat) or isinstance(outer.code, Chain | Grow | Repeat):
+    if _is_loop(inner.code) or _is_loop(outer.code):
         return False
     if list_name(inner.code) is not None and list_name(inner.code) == list_name(outer.code):
         return False
     return _depth(inner.code) + _depth(outer.code) <= DEEPEST
+
+
+def _is_loop(code: Code) -> bool:
+    """Whether it is lines of their own, and no expression."""
+    return isinstance(code, Chain | Grow | Repeat)
 
 
 def list_name(code: Code) -> str | None:
@@ -267,7 +275,7 @@ def _returned(
     kept = list(items)
     while kept:
         last = kept[-1]
-        if not isinstance(last, Item) or len(last.results) != 1 or isinstance(last.code, Chain | Grow | Repeat):
+        if not isinstance(last, Item) or len(last.results) != 1 or _is_loop(last.code):
             break
         (value,) = last.results
         if uses.get(value) != 1 or value not in refs(result) or last.names[:1] not in ((), (None,)) or last.comment:

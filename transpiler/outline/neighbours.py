@@ -65,10 +65,9 @@ def intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
     """Results of statements after which the same line of torch computes what it is about."""
     found: set[tuple[int, ...]] = set()
     last: dict[object, tuple[int, ...]] = {}
-    for item in items:
-        for statement in (item,) if isinstance(item, Item) else (*item.then, *item.otherwise):
-            key = (statement.source, statement.names)
-            if statement.source is not None and key in last:
-                found.add(last[key])
-            last[key] = statement.results
+    for statement in statements(items):
+        key = (statement.source, statement.names)
+        if statement.source is not None and key in last:
+            found.add(last[key])
+        last[key] = statement.results
     return found

@@ -21,7 +21,7 @@ from transpiler.lowered import Argument, Basic, SourceLine
 from transpiler.outline.forward_source import has_loop
 from transpiler.outline.loops import Chain, Grow, Step
 from transpiler.outline.program import Name, Spread
-from transpiler.outline.size_names import size_names
+from transpiler.outline.size_names import size_names, size_reads
 from transpiler.outline.trees import children, expected_call, refs, shifted, transform, walk, with_children
 
 START = 1 << 12
@@ -520,14 +520,14 @@ class _Roll:
 
     def _loop(self) -> Step:
         handed = [Inner("turn", number) for _, number in self.starts]
-        turns = [self.flow.steps[column[0]] for column in self.columns]
-        turns = [*self._size_steps(), *turns]
+        sizes = self._size_steps()
+        turns = [*sizes, *(self.flow.steps[column[0]] for column in self.columns)]
         code = Repeat(
             _LOOP,
             (
                 *self.sources,
                 *(start for start, _ in self.starts),
-                *(step.code for step in self._size_steps()),
+                *(step.code for step in sizes),
                 *self.codes,
                 *handed,
                 *(Inner("turn", number) for number in (*self.lasts, *self.collected)),
@@ -548,13 +548,7 @@ class _Roll:
             axes = [axis for _, axis in group]
             element = Inner("turn", self.sources[Ref(place)])
             names = size_names(self.flow.arguments[place], axes, self.flow.forward_source)
-            shape = Call(Function("keras.ops.shape"), (element,))
-            if len(axes) > 1 and axes == list(range(axes[0], axes[-1] + 1)):
-                steps.append(Step(Index(shape, (Slice(Literal(axes[0]), Literal(axes[-1] + 1)),)), len(axes), names))
-            else:
-                steps += [
-                    Step(Index(shape, (Literal(axis),)), 1, (name,)) for axis, name in zip(axes, names, strict=True)
-                ]
+            steps += [Step(read, len(named), named) for read, named in size_reads(element, axes, names)]
         return steps
 
     def applied(self) -> tuple[list[Step], Code]:

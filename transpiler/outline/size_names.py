@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from transpiler.code import Call, Code, Function, Index, Literal, Slice
 from transpiler.letters import dimension_letters
 from transpiler.lowered import Argument
 from transpiler.outline.forward_source import shape_name, unpacked_sizes, words
@@ -34,6 +35,23 @@ def size_names(argument: Argument, axes: Sequence[int], forward_source: str) -> 
         return (together,) * len(axes)
     usual = _USUAL.get(rank, ())
     return tuple(_spelled(usual[axis], words(forward_source)) if usual else f"size{axis}" for axis in axes)
+
+
+def size_reads(tensor: Code, axes: Sequence[int], names: Sequence[str]) -> list[tuple[Code, tuple[str, ...]]]:
+    """What reads the sizes of a tensor: neighbours together, `ops.shape(x)[1:3]`, else one at a time.
+
+    Args:
+        tensor: as an expression.
+        axes: of it, in order.
+        names: what to call their sizes.
+
+    Returns:
+        Expressions, each with the names of its results.
+    """
+    shape = Call(Function("keras.ops.shape"), (tensor,))
+    if len(axes) > 1 and list(axes) == list(range(axes[0], axes[-1] + 1)):
+        return [(Index(shape, (Slice(Literal(axes[0]), Literal(axes[-1] + 1)),)), tuple(names))]
+    return [(Index(shape, (Literal(axis),)), (name,)) for axis, name in zip(axes, names, strict=True)]
 
 
 def _spelled(name: str, known: frozenset[str]) -> str:
