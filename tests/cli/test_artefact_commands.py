@@ -13,24 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from transpiler.cli import main
-
 MODEL = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))\n"
 RULES = 'model "some_net.py:Net" { input x float32[batch, 4] weights "net.safetensors" }\n'
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kerascribe", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    yield command
-    sys.modules.pop("some_net", None)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tests.commands import Run
 from transpiler.cli import main
 
 MODEL = """\
@@ -63,27 +63,6 @@ model "some_net.py:Net" (width = 6) {
 }
 """
 EXAMPLE = Path(__file__).parents[2] / "examples" / "slimneck" / "slimneck.rules"
-
-
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kerascribe", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Run(ended.value.code or 0, printed.out, printed.err)
-
-    yield command
-    sys.modules.pop("some_net", None)
 
 
 @pytest.fixture
