@@ -104,6 +104,11 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread(Sequence):
+    """`*items[0]`, an element of a display."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     items: tuple[tuple[str, Code], ...]
 

@@ -58,16 +58,14 @@ class BasicBlock(layers.Layer):
                 layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
             ]
         )
-        self.downsample = (
-            keras.Sequential(
+        self.downsample = None
+        if downsample:
+            self.downsample = keras.Sequential(
                 [
                     layers.Conv3D(planes, 1, strides=stride, use_bias=False),
                     layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
                 ]
             )
-            if downsample
-            else None
-        )
         self.relu = layers.ReLU()
 
     def call(self, x):

@@ -47,16 +47,14 @@ class BasicBlock(layers.Layer):
         self.relu = layers.ReLU()
         self.conv2 = layers.Conv2D(planes, 3, padding="same", use_bias=False)
         self.bn2 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
-        self.downsample = (
-            keras.Sequential(
+        self.downsample = None
+        if downsample:
+            self.downsample = keras.Sequential(
                 [
                     layers.Conv2D(planes, 1, strides=stride, use_bias=False),
                     layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
                 ]
             )
-            if downsample
-            else None
-        )
 
     def call(self, x):
         out = self.conv1(x)

@@ -65,13 +65,11 @@ class ShiftedWindowAttention(layers.Layer):
             name="relative_position_index",
         )
         self.qkv = layers.EinsumDense("...i,io->...o", dim * 3, bias_axes="o")
-        self.attn = (
-            self.add_weight(
+        self.attn = None
+        if attn_shape is not None:
+            self.attn = self.add_weight(
                 shape=attn_shape, initializer="zeros", trainable=False, name="attn"
             )
-            if attn_shape is not None
-            else None
-        )
         self.proj = layers.EinsumDense("...i,io->...o", dim, bias_axes="o")
 
     def call(self, x):
@@ -79,45 +77,31 @@ class ShiftedWindowAttention(layers.Layer):
         relative_position_bias = ops.take(
             self.relative_position_bias_table, self.relative_position_index, axis=0
         )
-        x = (
-            ops.roll(x, [-self.shift_size[0], -self.shift_size[1]], axis=(1, 2))
-            if self.attn is not None
-            else x
-        )
-        x = ops.transpose(
-            ops.reshape(
-                x,
-                (
-                    -1,
-                    H // self.window_size[0],
-                    self.window_size[0],
-                    W // self.window_size[1],
-                    self.window_size[1],
-                    self.dim,
-                ),
+        if self.attn is not None:
+            x = ops.roll(x, [-self.shift_size[0], -self.shift_size[1]], axis=(1, 2))
+        x = ops.reshape(
+            x,
+            (
+                -1,
+                H // self.window_size[0],
+                self.window_size[0],
+                W // self.window_size[1],
+                self.window_size[1],
+                self.dim,
             ),
-            (0, 1, 3, 2, 4, 5),
-        )  # n1 n2 l1 n3 l2 c -> n1 n2 n3 l1 l2 c
-        qkv = self.qkv(
-            ops.reshape(x, (-1, self.window_size[0] * self.window_size[1], self.dim))
         )
-        q = qkv[..., : self.dim]
-        k = qkv[..., self.dim : 2 * self.dim]
-        v = qkv[..., 2 * self.dim :]
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # n1 n2 l1 n3 l2 c -> n1 n2 n3 l1 l2 c
+        x = ops.reshape(x, (-1, self.window_size[0] * self.window_size[1], self.dim))
+        qkv = self.qkv(x)
+        q, k, v = ops.split(qkv, 3, axis=-1)
         q = q * (self.dim // self.num_heads) ** -0.5
         attn = ops.einsum(
             "...lhk,...mhk->...hlm",
             ops.reshape(
-                q,
-                (-1,)
-                + ops.shape(q)[1:2]
-                + (self.num_heads, self.dim // self.num_heads),
+                q, (-1, ops.shape(q)[1], self.num_heads, self.dim // self.num_heads)
             ),
             ops.reshape(
-                k,
-                (-1,)
-                + ops.shape(k)[1:2]
-                + (self.num_heads, self.dim // self.num_heads),
+                k, (-1, ops.shape(k)[1], self.num_heads, self.dim // self.num_heads)
             ),
         )
         relative_position_bias = ops.transpose(
@@ -131,8 +115,8 @@ class ShiftedWindowAttention(layers.Layer):
                 self.window_size[0] * self.window_size[1],
             ),
         )
-        attn = (
-            ops.reshape(
+        if self.attn is not None:
+            attn = ops.reshape(
                 attn,
                 (
                     -1,
@@ -142,10 +126,7 @@ class ShiftedWindowAttention(layers.Layer):
                     self.window_size[0] * self.window_size[1],
                 ),
             )
-            + self.attn
-            if self.attn is not None
-            else attn
-        )
+            attn = attn + self.attn
         attn = ops.softmax(attn)
         x = ops.einsum(
             "...hlk,...khm->...lhm",
@@ -161,32 +142,24 @@ class ShiftedWindowAttention(layers.Layer):
             if self.attn is not None
             else attn,
             ops.reshape(
-                v,
-                (-1,)
-                + ops.shape(v)[1:2]
-                + (self.num_heads, self.dim // self.num_heads),
+                v, (-1, ops.shape(v)[1], self.num_heads, self.dim // self.num_heads)
             ),
         )
-        x = self.proj(ops.reshape(x, (-1,) + ops.shape(x)[1:2] + (self.dim,)))
-        x = ops.transpose(
-            ops.reshape(
-                x,
-                (
-                    -1,
-                    W // self.window_size[1],
-                    self.window_size[0],
-                    self.window_size[1],
-                    self.dim,
-                ),
+        x = self.proj(ops.reshape(x, (-1, ops.shape(x)[1], self.dim)))
+        x = ops.reshape(
+            x,
+            (
+                -1,
+                W // self.window_size[1],
+                self.window_size[0],
+                self.window_size[1],
+                self.dim,
             ),
-            (0, 2, 1, 3, 4),
-        )  # (n c1) h1 c2 h2 w -> (n c1) c2 h1 h2 w
+        )
+        x = ops.transpose(x, (0, 2, 1, 3, 4))  # (n c1) h1 c2 h2 w -> (n c1) c2 h1 h2 w
         x = ops.reshape(x, (-1, H, W, self.dim))
-        x = (
-            ops.roll(x, [self.shift_size[0], self.shift_size[1]], axis=(1, 2))
-            if self.attn is not None
-            else x
-        )
+        if self.attn is not None:
+            x = ops.roll(x, [self.shift_size[0], self.shift_size[1]], axis=(1, 2))
         return x
 
 

@@ -21,12 +21,13 @@ from transpiler.code import (
     Ref,
     Sequence,
     Slice,
+    Spread,
     Unary,
 )
 from transpiler.errors import InternalError
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.init_source import expression
-from transpiler.outline.program import Comprehension, Name, Numbered, Spread
+from transpiler.outline.program import Comprehension, Name, Numbered
 from transpiler.outline.trees import key_of
 from transpiler.render.expressions import target, text
 

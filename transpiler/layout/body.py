@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import sympy
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, MergedSize, Ref, Slice
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, MergedSize, Ref, Slice, Spread
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
@@ -126,6 +126,10 @@ class BodyBuilder:
         self.statements.append(Statement((number,), code, (name,), self.line.source))
         return number
 
+    def shapes(self) -> dict[int, tuple[Size, ...]]:
+        """The Keras-side shapes of all values."""
+        return {held.code.value: held.layout.physical_shape for held in self.scope if isinstance(held.code, Ref)}
+
     def _new(self, layout: Layout, dtype: str) -> Held:
         held = Held(Ref(self._count), layout, dtype)
         self._count += 1
@@ -186,7 +190,7 @@ class BodyBuilder:
 
     # ── sizes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def shape_code(self, layout: Layout, axes: Axes) -> Code:
+    def shape_code(self, layout: Layout, axes: Axes) -> CodeSequence:
         """The shape of these axes for a reshape: one dynamic size is -1, the others are read from tensors."""
         sizes = _sizes(layout, axes)
         dynamic = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
@@ -204,10 +208,13 @@ class BodyBuilder:
         sizes = _sizes(held.layout, axes)
         if kept < _WORTH_READING or any(not isinstance(size, int) for size in sizes[kept:]):
             return _with_merged(self.shape_code(held.layout, axes), held.layout.axes, axes)
-        read = Index(Call(Function("keras.ops.shape"), (held.code,)), (Slice(Literal(1), Literal(kept)),))
-        first = CodeSequence("tuple", (Literal(-1),))
+        shape = Call(Function("keras.ops.shape"), (held.code,))
+        read: Code = Index(shape, (Literal(1),))
+        if kept > _WORTH_READING:
+            read = Spread("tuple", (Index(shape, (Slice(Literal(1), Literal(kept)),)),))
         rest = CodeSequence("tuple", tuple(self.size_code(size) for size in sizes[kept:]))
-        return Binary("+", Binary("+", first, read), _with_merged(rest, held.layout.axes, axes[kept:]))
+        sized = _with_merged(rest, held.layout.axes, axes[kept:])
+        return CodeSequence("tuple", (Literal(-1), read, *sized.items))
 
     def size_code(self, size: Size) -> Code:
         """A size as code: a number, or read from a tensor in scope."""
@@ -326,9 +333,8 @@ def _sizes(layout: Layout, axes: Axes) -> tuple[Size, ...]:
     return tuple(product(atoms[atom] for atom in axis) for axis in axes)
 
 
-def _with_merged(shape: Code, before: Axes, after: Axes) -> Code:
+def _with_merged(shape: CodeSequence, before: Axes, after: Axes) -> CodeSequence:
     """The shape with the sizes marked that are those of several axes together; what lies last is known by its name."""
-    assert isinstance(shape, CodeSequence)
     items = list(shape.items)
     for place, (code, axis) in enumerate(zip(items[:-1], after, strict=False)):
         merged = _merged_axes(before, axis)

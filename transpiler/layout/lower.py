@@ -37,6 +37,7 @@ from transpiler.layout.pouring import poured
 from transpiler.layout.results import argument as argument_of
 from transpiler.layout.results import leaf_keys, shown, structure
 from transpiler.layout.sequential import as_layer, as_sequential, with_sequence
+from transpiler.layout.splits import with_splits
 from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
     Argument,
@@ -546,7 +547,7 @@ class BlockLowering:
             constructor=self.block.constructor,
             arguments=arguments,
             members=tuple(self.body.members),
-            statements=tuple(self.body.statements),
+            statements=with_splits(self.body.statements, self.body.shapes()),
             result=result,
             result_pattern=shown(results[0].layout) if results else "",
             unused=self.block.unused,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref
+from transpiler.code import Call, Code, Index, Literal, Ref, Spread
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.names import usable
 from transpiler.outline.neighbours import Successors
-from transpiler.outline.program import Assign, Comprehension, Line, Name, Spread
+from transpiler.outline.program import Assign, Comprehension, Line, Name
 from transpiler.outline.trees import refs, transform, walk
 
 _WORTH_A_STAR = {"list": 1, "tuple": 2}

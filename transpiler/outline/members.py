@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence, Spread
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
 from transpiler.outline.class_calls import Signature, call_of_class
@@ -13,7 +13,7 @@ from transpiler.outline.holes import Choice, ElementHole, Hole, HoleFact, Maybe,
 from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required, Spread
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required
 from transpiler.outline.series import INDEX
 from transpiler.outline.settings import Settings
 from transpiler.outline.tables import tabulated

@@ -27,11 +27,6 @@ class Comprehension(Sequence):
 
 
 @dataclass(frozen=True, slots=True)
-class Spread(Sequence):
-    """`*items[0]`, an element of a display."""
-
-
-@dataclass(frozen=True, slots=True)
 class Numbered(Function):
     """`f"denselayer{index + 1}"`: the name of an attribute in a loop over `index`; `name` is the variable."""
 

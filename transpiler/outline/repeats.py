@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Spread
 from transpiler.lowered import Argument, Basic, SourceLine
 from transpiler.outline.forward_source import has_loop
 from transpiler.outline.loops import Chain, Grow, Step
-from transpiler.outline.program import Name, Spread
+from transpiler.outline.program import Name
 from transpiler.outline.size_names import size_names, size_reads
 from transpiler.outline.trees import children, expected_call, refs, shifted, transform, walk, with_children
 

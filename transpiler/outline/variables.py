@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Literal, Ref
+from transpiler.code import Binary, Call, Code, Function, Literal, Ref, Spread
 from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
@@ -13,7 +13,7 @@ from transpiler.outline.local_names import LocalNames, assigned
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import singular, usable
 from transpiler.outline.neighbours import Successors, intermediate
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return, Spread
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return
 from transpiler.outline.repeat_lines import loop_parts, zipped
 from transpiler.outline.repeats import VALUE, Inner, Repeat
 from transpiler.outline.trees import member_of, refs, walk

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from transpiler.outline.program import ClassProgram
 from transpiler.render.module import one_file
 from transpiler.render.package import package_files
+from transpiler.render.shorter import shorter
 
 __all__ = ["render", "render_package"]
 
@@ -20,7 +23,7 @@ def render(program: ClassProgram) -> str:
     Raises:
         InternalError: the program has a name that Python does not take, or a Sequential without its one list.
     """
-    return one_file(program)
+    return one_file(replace(program, classes=shorter(program.classes)))
 
 
 def render_package(program: ClassProgram) -> dict[str, str]:
@@ -35,4 +38,4 @@ def render_package(program: ClassProgram) -> dict[str, str]:
     Raises:
         InternalError: as `render`.
     """
-    return package_files(program)
+    return package_files(replace(program, classes=shorter(program.classes)))

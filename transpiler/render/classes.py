@@ -22,11 +22,11 @@ def class_text(definition: ClassDefinition) -> str:
         name=target(definition.name),
         docstring=described.replace("\n", f"\n{INDENT}").replace(f"\n{INDENT}\n", "\n\n"),
         parameters=[_parameter(parameter) for parameter in definition.parameters] if has_init else None,
-        setup=list(_lines(definition.setup, 2)),
+        setup=list(statement_texts(definition.setup, 2)),
         arguments=[
             target(argument) + ("=None" if argument in definition.optional else "") for argument in definition.arguments
         ],
-        body=list(_lines(definition.body, 2)),
+        body=list(statement_texts(definition.body, 2)),
         is_root=definition.is_root,
         kept=[target(name) for name in definition.kept],
     )
@@ -40,7 +40,8 @@ def _parameter(parameter: Parameter) -> str:
     return f"{name}={text(code_of(tuple(default) if isinstance(default, list) else default))}"
 
 
-def _lines(lines: Iterable[Line], depth: int) -> Iterator[str]:
+def statement_texts(lines: Iterable[Line], depth: int) -> Iterator[str]:
+    """The texts of statements at this depth, each on one line."""
     margin = INDENT * depth
     for line in lines:
         match line:
@@ -55,7 +56,7 @@ def _lines(lines: Iterable[Line], depth: int) -> Iterator[str]:
             case For(variables, iterable, body, comment):
                 names = ", ".join(target(name) for name in variables)
                 yield f"{margin}for {names} in {text(iterable)}:{comment_text(comment)}"
-                yield from _lines(body, depth + 1)
+                yield from statement_texts(body, depth + 1)
             case If():
                 yield from _if(line, depth)
 
@@ -65,14 +66,14 @@ def _if(line: If, depth: int) -> Iterator[str]:
     word = "if"
     while True:
         yield f"{margin}{word} {text(line.test)}:"
-        yield from _lines(line.then, depth + 1)
+        yield from statement_texts(line.then, depth + 1)
         if len(line.otherwise) == 1 and isinstance(line.otherwise[0], If):
             line, word = line.otherwise[0], "elif"
             continue
         break
     if line.otherwise:
         yield f"{margin}else:"
-        yield from _lines(line.otherwise, depth + 1)
+        yield from statement_texts(line.otherwise, depth + 1)
 
 
 def _unwrapped(value: Code) -> str:

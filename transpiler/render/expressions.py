@@ -21,10 +21,11 @@ from transpiler.code import (
     Ref,
     Sequence,
     Slice,
+    Spread,
     Unary,
 )
 from transpiler.errors import InternalError
-from transpiler.outline.program import Comprehension, Name, Numbered, Spread
+from transpiler.outline.program import Comprehension, Name, Numbered
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR, _CONDITIONAL = range(10)
 

@@ -30,11 +30,10 @@ class TFConv(layers.Layer):
         else:
             self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
         self.bn = layers.BatchNormalization(momentum=0.97)
-        self.act = (
-            layers.Activation("silu" if act is True else act)
-            if act
-            else layers.Identity()
-        )
+        if act:
+            self.act = layers.Activation("silu" if act is True else act)
+        else:
+            self.act = layers.Identity()
 
     def call(self, x):
         return self.act(self.bn(self.conv(x)))

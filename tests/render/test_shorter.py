@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
+from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Name, Return
+from transpiler.render.classes import class_text
+from transpiler.render.format import formatted
+from transpiler.render.shorter import shorter
+
+LONG = Sequence("tuple", tuple(map(Literal, range(100_000, 100_006))))
+VARIABLES = ("x", "y", "z")
+FLAGS = (Name("self.first"), Name("self.second"))
+
+
+def ops(name: str, *arguments: Code) -> Call:
+    return Call(Function(f"keras.ops.{name}"), arguments)
+
+
+def rewritten(*lines: Line, setup: tuple[Line, ...] = ()) -> ClassDefinition:
+    (found,) = shorter([ClassDefinition("Block", ("Block.",), (), setup, VARIABLES, lines)])
+    return found
+
+
+def shown(definition: ClassDefinition) -> str:
+    return formatted(class_text(definition)).partition("def call(self, x, y, z):\n")[2]
+
+
+def test_a_long_conditional_is_a_branch():
+    roll = ops("roll", Name("x"), LONG, Literal("a" * 20))
+    line = Assign(("x",), Conditional(FLAGS[0], roll, Name("x")))
+    assert rewritten(line, Return(Name("x"))).body[0] == If(FLAGS[0], (Assign(("x",), roll),))
+
+
+def test_what_is_short_stays_as_it_is():
+    line = Assign(("x",), Conditional(FLAGS[0], ops("relu", ops("exp", Name("x"))), Name("x")))
+    assert rewritten(line, Return(Name("x"))).body == (line, Return(Name("x")))
+
+
+def test_an_inner_call_takes_the_name_of_what_it_changes():
+    inner = ops("reshape", Name("x"), LONG)
+    line = Assign(("y",), Call(Name("self.dense"), (inner, Literal("b" * 20))))
+    body = rewritten(line, Return(Name("y"))).body
+    assert body[0] == Assign(("x",), inner)
+    assert body[1] == Assign(("y",), Call(Name("self.dense"), (Name("x"), Literal("b" * 20))))
+
+
+def test_a_variable_that_is_read_later_keeps_its_value():
+    inner = ops("reshape", Name("x"), LONG)
+    line = Assign(("y",), Call(Name("self.dense"), (inner, Literal("b" * 20))))
+    body = rewritten(line, Return(Binary("+", Name("x"), Name("y")))).body
+    assert body[0] == Assign(("y",), inner)
+
+
+def test_the_comment_of_a_transpose_stays_with_it():
+    value = ops("transpose", ops("reshape", Name("x"), LONG, Literal("c" * 20)), Sequence("tuple", (Literal(0),)))
+    text = shown(rewritten(Assign(("x",), value, "n c -> c n"), Return(Name("x"))))
+    assert "x = ops.transpose(x, (0,))  # n c -> c n\n" in text
+
+
+def test_a_member_that_is_not_there_is_none_first():
+    made = Call(Name("self.add_weight"), (), (("shape", LONG), ("initializer", Literal("zeros"))))
+    setup = Assign(("self.w",), Conditional(Name("bias"), made, Literal(None)))
+    assert rewritten(Return(Name("x")), setup=(setup,)).setup == (
+        Assign(("self.w",), Literal(None)),
+        If(Name("bias"), (Assign(("self.w",), made),)),
+    )
+
+
+def _expressions() -> st.SearchStrategy[Code]:
+    def deeper(inner: st.SearchStrategy[Code]) -> st.SearchStrategy[Code]:
+        return st.one_of(
+            st.builds(lambda one: ops("reshape", one, LONG), inner),
+            st.builds(lambda one: Call(Name("self.dense"), (one,)), inner),
+            st.builds(lambda one, other: Binary("+", one, other), inner, inner),
+            st.builds(lambda one, other: ops("einsum", Literal("ab,bc->ac"), one, other), inner, inner),
+            st.builds(Conditional, st.sampled_from(FLAGS), inner, inner),
+        )
+
+    return st.recursive(st.sampled_from(VARIABLES).map(Name), deeper, max_leaves=5)
+
+
+_ASSIGNS = st.builds(lambda name, value: Assign((name,), value), st.sampled_from(VARIABLES), _expressions())
+_BODIES = st.lists(
+    st.one_of(
+        _ASSIGNS,
+        st.builds(
+            lambda test, then, otherwise: If(test, tuple(then), tuple(otherwise)),
+            st.sampled_from(FLAGS),
+            st.lists(_ASSIGNS, min_size=1, max_size=2),
+            st.lists(_ASSIGNS, max_size=1),
+        ),
+        st.builds(lambda body: For(("_",), Name("turns"), tuple(body)), st.lists(_ASSIGNS, min_size=1, max_size=2)),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def _run(lines: tuple[Line, ...], values: dict[str, object]) -> object:
+    """What the lines return: an expression over the arguments; loops take two turns."""
+    for line in lines:
+        match line:
+            case Assign((name,), value):
+                values[name] = _value(value, values)
+            case If(test, then, otherwise):
+                returned = _run(then if values[test.name] else otherwise, values)
+                if returned is not None:
+                    return returned
+            case For(_, _, body):
+                for _ in range(2):
+                    _run(body, values)
+            case Return(value):
+                return _value(value, values)
+    return None
+
+
+def _value(code: Code, values: dict[str, object]) -> object:
+    match code:
+        case Name(name):
+            return values[name]
+        case Conditional(test, then, otherwise):
+            return _value(then if values[test.name] else otherwise, values)
+        case Binary(operator, left, right):
+            return (operator, _value(left, values), _value(right, values))
+        case Call(function, arguments):
+            return (function, *(_value(argument, values) for argument in arguments))
+        case _:
+            return code
+
+
+@settings(max_examples=60, deadline=None)
+@given(_BODIES, _expressions(), st.booleans(), st.booleans())
+def test_the_lines_compute_what_they_computed(lines, result, first, second):
+    start = {**{name: name for name in VARIABLES}, "self.first": first, "self.second": second}
+    body = (*lines, Return(result))
+    definition = rewritten(*body)
+    assert _run(definition.body, dict(start)) == _run(body, dict(start))
+    before = ClassDefinition("Block", ("Block.",), (), (), VARIABLES, body)
+    assert len(shown(definition).splitlines()) <= len(shown(before).splitlines())

@@ -1,0 +1,153 @@
+"""Other ways to write a statement that the formatter would spread over many lines.
+
+>>> # x = ops.roll(x, -1) if self.shifted else x    is    if self.shifted: x = ops.roll(x, -1)
+>>> # x = self.proj(ops.reshape(x, (-1, 49, 96)))   is    x = ops.reshape(x, (-1, 49, 96)); x = self.proj(x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from transpiler.code import Call, Code, Conditional, Function, Index, Literal, Member
+from transpiler.outline.choices import negated
+from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Return
+from transpiler.outline.trees import children, names_in, transform, walk
+
+Lines: TypeAlias = tuple[Line, ...]
+
+_TRANSPOSE = Function("keras.ops.transpose")
+_SHAPE = Function("keras.ops.shape")
+_HOLE = Name("_")
+
+
+def alternatives(line: Line, after: Sequence[Line], *, is_call: bool) -> Iterator[Lines]:
+    """The same in several statements.
+
+    Args:
+        line: the statement.
+        after: everything that may run after it.
+        is_call: whether it stands in `call`, where a variable may take another value.
+    """
+    match line:
+        case Assign((target,), Conditional() as value, comment) if not comment:
+            yield from _branches(target, value)
+        case Return(Conditional(test, then, otherwise), comment) if not comment:
+            yield (If(test, (Return(then),)), Return(otherwise))
+        case _:
+            pass
+    if is_call and isinstance(line, Assign | Return):
+        yield from _in_turn(line, after)
+
+
+def _branches(target: str, value: Conditional) -> Iterator[Lines]:
+    then, otherwise = Assign((target,), value.then), Assign((target,), value.otherwise)
+    if value.otherwise == Name(target):
+        yield (If(value.test, (then,)),)
+    elif value.then == Name(target):
+        yield (If(negated(value.test), (otherwise,)),)
+    elif isinstance(value.otherwise, Literal) and target not in names_in(value.then):
+        yield (otherwise, If(value.test, (then,)))
+    else:
+        yield (If(value.test, (then,), (otherwise,)),)
+
+
+def _in_turn(line: Assign | Return, after: Sequence[Line]) -> Iterator[Lines]:
+    """An inner call first, into a variable that nothing else needs."""
+    for inner in _inner_calls(line.value):
+        outer = _without(line.value, inner)
+        left = names_in(outer)
+        if left.count(_HOLE.name) != 1:
+            continue
+        name = next((name for name in _names(line, inner, after) if name not in left), None)
+        if name is None:
+            continue
+        before = Assign((name,), inner)
+        rest = replace(line, value=_put(outer, Name(name)))
+        if line.comment and not _transposes(outer):
+            before, rest = replace(before, comment=line.comment), replace(rest, comment="")
+        yield (*_settled(before), rest)
+
+
+def _names(line: Assign | Return, inner: Code, after: Sequence[Line]) -> Iterator[str]:
+    """What an inner result may be called: as what it is made of if that is not needed any more, or as the whole."""
+    made_of = _made_of(inner)
+    whole = line.targets[0] if isinstance(line, Assign) and len(line.targets) == 1 else None
+    if made_of is not None and (made_of == whole or _is_dead(made_of, after)):
+        yield made_of
+    if whole is not None and not whole.startswith("self."):
+        yield whole
+
+
+def _made_of(code: Code) -> str | None:
+    """The variable that is changed, through all calls."""
+    while isinstance(code, Call | Conditional | Index):
+        match code:
+            case Call(_, (first, *_)):
+                code = first
+            case Conditional():
+                code = code.otherwise
+            case Index():
+                code = code.base
+            case _:
+                return None
+    return code.name if type(code) is Name and not code.name.startswith("self.") else None
+
+
+def _settled(line: Assign) -> Lines:
+    """`x = f(x) if test else x` as a branch."""
+    if isinstance(line.value, Conditional):
+        return next(_branches(line.targets[0], line.value))
+    return (line,)
+
+
+def _inner_calls(code: Code) -> Iterator[Code]:
+    """What is computed in any case, and is a tensor."""
+    for child in children(code):
+        if isinstance(child, Conditional) and isinstance(child.otherwise, Name):
+            yield child
+        if isinstance(child, Conditional | Comprehension):
+            continue
+        if isinstance(child, Call) and _is_tensor(child):
+            yield child
+        yield from _inner_calls(child)
+
+
+def _is_tensor(call: Call) -> bool:
+    function = call.function
+    if type(function) is Name:
+        return function.name.startswith("self.")
+    return isinstance(function, Member) or (isinstance(function, Function) and function != _SHAPE)
+
+
+def _without(code: Code, inner: Code) -> Code:
+    return transform(code, lambda node: _HOLE if node is inner else None)
+
+
+def _put(code: Code, name: Name) -> Code:
+    return transform(code, lambda node: name if node == _HOLE else None)
+
+
+def _transposes(code: Code) -> bool:
+    return any(isinstance(node, Call) and node.function == _TRANSPOSE for node in walk(code))
+
+
+def _is_dead(name: str, after: Sequence[Line]) -> bool:
+    """Whether nothing reads the variable before it gets another value."""
+    for line in after:
+        if name in _read(line):
+            return False
+        if isinstance(line, Assign) and name in line.targets:
+            return True
+    return True
+
+
+def _read(line: Line) -> set[str]:
+    match line:
+        case Assign(_, value, _) | Return(value, _):
+            return set(names_in(value))
+        case If(test, then, otherwise):
+            return {*names_in(test), *(name for inner in (*then, *otherwise) for name in _read(inner))}
+        case For(_, iterable, body):
+            return {*names_in(iterable), *(name for inner in body for name in _read(inner))}
