@@ -149,6 +149,69 @@ class Loops(nn.Module):
         return x
 
 
+class Parallel(nn.ModuleDict):
+    """A dict of modules that goes through itself."""
+
+    def __init__(self) -> None:
+        super().__init__({"low": nn.Conv2d(1, 3, 1), "high": nn.Conv2d(2, 3, 1)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.split([1, 2], 1)
+        return torch.cat([c(parts[i]) for i, c in enumerate(self.values())], 1)
+
+
+class Scores(nn.Module):
+    """Functions have a name for what they return, and their caller another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def scored(self, x: Tensor) -> Tensor:
+        out = torch.tanh(x) * x
+        return out.flatten(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = self.scored(x)
+        high = self.scored(self.conv(x))
+        return low * torch.sin(low) + high * torch.sin(high)
+
+
+class Skips(nn.Module):
+    """Puts into a list what the next turn changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(1, 1, 3, padding=1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.chunk(4, 1)
+        outs = []
+        feat = parts[0]
+        for i, conv in enumerate(self.convs):
+            feat = torch.tanh(conv(feat) + parts[i + 1])
+            outs.append(feat)
+            feat = feat * 2
+        return torch.cat([*outs, feat], 1)
+
+
+class Optional(nn.Module):
+    """One of what it returns may be None."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        return torch.tanh(x), None, torch.exp(x)
+
+
+class Three(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Optional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, _mask, high = self.inner(x)
+        return low * high + low
+
+
 NAMES = {
     Residual: {"y", "x"},
     Shortcut: {"res", "x"},
@@ -159,6 +222,10 @@ NAMES = {
     Loops: {"blk", "x"},
     Splits: {"token", "x"},
     Forked: {"low", "high"},
+    Parallel: {"parts", "c", "x"},
+    Scores: {"low", "high"},
+    Skips: {"parts", "outs", "feat", "conv", "i"},
+    Three: {"low", "high"},
 }
 
 
@@ -172,7 +239,7 @@ def locals_of(port: Port, name: str) -> set[str]:
 @pytest.mark.parametrize("model", list(NAMES))
 def test_names_are_those_of_the_source(model: type[nn.Module]) -> None:
     torch.manual_seed(0)
-    channels = {Gathers: 6, Residual: 4, Shortcut: 4, Forked: 4}.get(model, 3)
+    channels = {Gathers: 6, Residual: 4, Shortcut: 4, Forked: 4, Skips: 4}.get(model, 3)
     port = transpile(model().eval(), (torch.randn(2, channels, 37, 41),))
     found = locals_of(port, model.__name__)
     assert found <= NAMES[model], re.search(r"def call.*", port.source, re.DOTALL)

@@ -129,3 +129,34 @@ def test_what_one_way_computes_and_a_later_branch_reads_keeps_its_name() -> None
         functions = {name.replace("self.", "f_"): function for name, function in values.items()}
         exec(code, functions, scope)  # noqa: S102 — running what was written is the test
         assert scope["result"] == ("a(d(x))" + "b(a(d(x)))" if p else "x" + "c(b(x))")
+
+
+def test_all_results_of_an_operation_are_read_without_a_name() -> None:
+    grid = Call(Function("keras.ops.meshgrid"), (Ref(0), Ref(0)))
+    stacked = Call(Function("keras.ops.stack"), (Sequence("list", (Ref(1), Ref(2))),))
+    items: list[Item | BranchItem] = [step((1, 2), grid), step(3, stacked, "delta")]
+    assert shown(items, Ref(3), "delta = f(x)") == "delta = ops.stack(ops.meshgrid(x, x))\nreturn delta"
+
+
+def test_a_value_whose_name_is_taken_is_called_as_the_member_that_makes_it() -> None:
+    items: list[Item | BranchItem] = [step(1, run("attn", 0), "x", 1), step(2, Binary("*", Ref(1), Ref(1)), "x", 2)]
+    result = Binary("+", Ref(0), Ref(2))
+    assert shown(items, result, "x = x + self.attn(x)").startswith("attn = self.attn(x)\n")
+
+
+def test_a_value_that_a_branch_may_change_is_called_as_what_comes_out_of_it() -> None:
+    then = (step(2, run("b", 1), "parts", 2), step(3, run("c", 2), "parts", 3, "c h -> h c"))
+    branch = BranchItem(Name("self.p"), then, (), (JoinItem(4, 3, 1),))
+    items: list[Item | BranchItem] = [step(1, run("a", 0), "x", 1), branch, step(5, Binary("*", Ref(4), Ref(4)), "y")]
+    assert shown(items, Binary("+", Ref(0), Ref(5)), "x parts y").startswith("parts = self.a(x)\nif self.p:\n  parts =")
+
+
+def test_what_reads_sizes_is_nested_as_what_reads_names() -> None:
+    def size(axis: int) -> Code:
+        return Index(Call(Function("keras.ops.shape"), (Ref(0),)), (Literal(axis),))
+
+    rows = Sequence("tuple", (Literal(-1), Binary("*", size(1), Binary("*", size(2), size(3))), Literal(4)))
+    token = Call(Function("keras.ops.broadcast_to"), (Name("self.c"), Sequence("tuple", (size(0), Literal(1)))))
+    joined = Call(Function("keras.ops.concatenate"), (Sequence("list", (token, Ref(1))),))
+    items: list[Item | BranchItem] = [step(1, Call(Function("keras.ops.reshape"), (Ref(0), rows)), "x", 1)]
+    assert "x_2" not in shown([*items, step(2, joined, "x", 2)], Ref(2), "x = cat(token, x)")

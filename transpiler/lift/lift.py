@@ -165,7 +165,7 @@ class _Lifter:
             statements += self._nodes(position, child.begin)
             block = self._block(child)
             results = self._results_of(child, block)
-            source, names = self._line(child.source, len(output_values(results)))
+            source, names = self._line_of_call(child.source, results)
             statements.append(BlockCall(block, results, source, names))
             position = child.end
         statements += self._nodes(position, call.end)
@@ -529,6 +529,18 @@ class _Lifter:
         if frame is None:
             return None, (None,) * count
         return SourceLine(display_path(frame.file), first_line(frame.file, frame.line)), names(frame, count, part)
+
+    def _line_of_call(
+        self, frame: SourceFrame | None, results: Any
+    ) -> tuple[SourceLine | None, tuple[str | None, ...]]:
+        """The line of a module's call; what it returns that is no tensor may have a name there, too."""
+        values = output_values(results)
+        if not isinstance(results, tuple | list) or len(results) == len(values):
+            return self._line(frame, len(values))
+        if any(len(output_values(item)) > 1 for item in results):
+            return self._line(frame, len(values))
+        source, named = self._line(frame, len(results))
+        return source, tuple(name for name, item in zip(named, results, strict=True) if output_values(item))
 
     # ── what was not read ──────────────────────────────────────────────────────────────────────────────────────────
 

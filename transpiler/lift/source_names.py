@@ -26,12 +26,20 @@ from transpiler.reserved import GATHERED
 _CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(")
 _MOST_CALLED = 16
 
+_VIEWS = frozenset(
+    [
+        *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim", "squeeze", "unsqueeze"),
+        *("expand", "expand_as", "repeat", "contiguous", "to", "type_as", "float", "type"),
+    ]
+)
+"""Methods whose result people go on calling the same."""
+
 
 def names(frame: SourceFrame, count: int, part: tuple[int, int] = (0, 1)) -> tuple[str | None, ...]:
     """What the source calls the results of what runs in `frame`; None for those that it gives no name.
 
-    A function that returns what ran leaves it to its caller to name it. Several results that the source keeps together,
-    under one name (`parts = x.chunk(2)`), all bear that name.
+    A function that returns what ran leaves it to its caller to name it, also where it has a name for it up to there.
+    Several results that the source keeps together, under one name (`parts = x.chunk(2)`), all bear that name.
 
     Args:
         frame: where it runs, and from where that was called.
@@ -39,19 +47,21 @@ def names(frame: SourceFrame, count: int, part: tuple[int, int] = (0, 1)) -> tup
         part: which one of how many operators it is that make one result each of the function that ran.
     """
     current: SourceFrame | None = frame
+    inner: tuple[str | None, ...] = ()
     while current is not None:
         statement = _statement_at(current)
         if current.span is not None and (inline := _inline_names(current.file).get(current.span)) is not None:
             return (inline,) * count
-        if statement is None:
+        if statement is None or (inner and not _is_all(current.span, getattr(statement, "value", None))):
             break
         found = _named(statement, current.span, count, part)
-        if found:
+        place = _returned(current.file, statement, found) if found else part
+        if place is None:
             return found
-        if not isinstance(statement, ast.Return):
+        if not found and not isinstance(statement, ast.Return):
             break
-        current = current.outer
-    return (None,) * count
+        current, inner, part = current.outer, found or inner, place
+    return inner or (None,) * count
 
 
 def first_line(file: str, line: int) -> int:
@@ -112,6 +122,8 @@ def _named(statement: ast.stmt, span: Span | None, count: int, part: tuple[int, 
     if isinstance(target, ast.Subscript) and _is_all(span, value):
         return _as_element(_names_of(target.value), count)
     given = _names_of(target)
+    if isinstance(value, ast.ListComp) and _is_all(span, value.elt):
+        return _as_element(given, count)
     return _given(given, value, span, count, part) if given else ()
 
 
@@ -130,13 +142,50 @@ def _given(
     return (None,) * count
 
 
+def _returned(file: str, statement: ast.stmt, found: tuple[str | None, ...]) -> tuple[int, int] | None:
+    """Which one of how many results of its function it is that a statement names, if nothing is left to be done."""
+    rest = _rest_of_function(file).get(statement)
+    if not rest or len(found) != 1 or not isinstance(rest[-1], ast.Return):
+        return None
+    if not all(isinstance(node, ast.Assign) and _same_names(node, found) for node in rest[:-1]):
+        return None
+    value = rest[-1].value
+    results = value.elts if isinstance(value, ast.Tuple) else [value]
+    places = [place for place, result in enumerate(results) if result is not None and _same(result) == found[0]]
+    return (places[0], len(results)) if len(places) == 1 else None
+
+
+def _same_names(node: ast.Assign, found: tuple[str | None, ...]) -> bool:
+    return len(node.targets) == 1 and _names_of(node.targets[0]) == found and _same(node.value) == found[0]
+
+
+def _same(value: ast.expr) -> str | None:
+    """The variable of which an expression only gives another view: `x` of `x.reshape(b, -1)[None]`."""
+    match value:
+        case ast.Name(name):
+            return name
+        case ast.Call(func=ast.Attribute(value=base, attr=name)) if name in _VIEWS:
+            return _same(base)
+        case ast.Subscript(value=base, slice=ast.Constant(None)):
+            return _same(base)
+        case _:
+            return None
+
+
+@functools.lru_cache(maxsize=64)
+def _rest_of_function(file: str) -> dict[ast.stmt, list[ast.stmt]]:
+    """What comes behind each statement of a function's own block."""
+    functions = (node for node in _nodes(file) if isinstance(node, ast.FunctionDef))
+    return {node: each.body[place + 1 :] for each in functions for place, node in enumerate(each.body)}
+
+
 def _as_element(names: tuple[str | None, ...], count: int) -> tuple[str | None, ...]:
     """`outs[]` for what is put into the list `outs`."""
     return (f"{names[0]}{GATHERED}",) if count == len(names) == 1 and names[0] else ()
 
 
-def _is_all(span: Span | None, value: ast.expr) -> bool:
-    return span is not None and span == _span(value)
+def _is_all(span: Span | None, value: ast.expr | None) -> bool:
+    return span is not None and value is not None and span == _span(value)
 
 
 def _picked(span: Span | None, value: ast.expr) -> int | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from transpiler.lowered import SEQUENCE
+
 
 @lru_cache(maxsize=4096)
 def attributes_read(source: str) -> tuple[str, ...]:
@@ -127,25 +129,52 @@ def collections(source: str) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def loop_variables(source: str) -> dict[str, str]:
-    r"""What it calls an element of a list of modules, by the list.
+    r"""What it calls an element of a list, of modules or of anything, by the list.
+
+    The elements of a module that is a list or a dict of modules itself go by the list's name in the generated class.
 
     >>> loop_variables("def forward(self, x):\n    for i, blk in enumerate(self.blocks):\n        x = blk(x)")
     {'blocks': 'blk'}
-    >>> loop_variables("def forward(self, x):\n    return [f(g(x)) for f, g in zip(self.fs, self.gs)]")
+    >>> loop_variables("def forward(self, x):\n    return [f(g(x)) for f, g in zip(self.fs, gs)]")
     {'fs': 'f', 'gs': 'g'}
+    >>> loop_variables("def forward(self, x):\n    for name, mod in self.items():\n        x = mod(x)")
+    {'sequence': 'mod'}
     """
     found: dict[str, str] = {}
     for node in _nodes(source):
         if isinstance(node, ast.For | ast.comprehension):
-            lists = [
-                part.attr
-                for part in _in_order(node.iter)
-                if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self"
-            ]
-            names = [part.id for part in _in_order(node.target) if isinstance(part, ast.Name)]
-            for name, variable in zip(reversed(lists), reversed(names), strict=False):  # a number comes first
+            for name, variable in _elements(node.target, node.iter):
                 found.setdefault(name, variable)
     return found
+
+
+def _elements(target: ast.expr, iterable: ast.expr) -> Iterator[tuple[str, str]]:
+    """The lists that a loop goes through, each with what the loop calls an element of it."""
+    match iterable, target:
+        case ast.Call(func=ast.Name("enumerate"), args=[inner, *_]), ast.Tuple(elts=[_, element]):
+            yield from _elements(element, inner)
+        case ast.Call(func=ast.Name("zip"), args=lists), ast.Tuple(elts=elements) if len(lists) == len(elements):
+            for inner, element in zip(lists, elements, strict=True):
+                yield from _elements(element, inner)
+        case (
+            ast.Call(func=ast.Attribute(value=inner, attr="items" | "named_children"), args=[]),
+            ast.Tuple(elts=[_, element]),
+        ):
+            yield from _elements(element, inner)
+        case (
+            (
+                ast.Call(func=ast.Attribute(value=inner, attr="values" | "children"), args=[])
+                | ast.Call(func=ast.Name("reversed" | "list" | "tuple"), args=[inner])
+                | ast.Subscript(value=inner, slice=ast.Slice())
+                | ast.Attribute(value=inner, attr="_modules")
+            ),
+            _,
+        ):
+            yield from _elements(target, inner)
+        case ((ast.Attribute(value=ast.Name("self"), attr=name) | ast.Name(name)), ast.Name(element)):
+            yield (SEQUENCE if name == "self" else name), element
+        case _:
+            pass
 
 
 @lru_cache(maxsize=4096)
@@ -186,7 +215,7 @@ class AuthorNames:
     collections: Mapping[str, str]
     """Lists that the values of a variable are gathered in, by the variable."""
     loop_variables: Mapping[str, str]
-    """Elements of lists of modules, by the list."""
+    """Elements of lists, by the list."""
     appended: tuple[str, ...]
     """Lists that loops append to."""
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Conditional, Index, Literal, Ref
+from transpiler.code import Call, Code, Conditional, Function, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.program import Comprehension
 from transpiler.outline.repeats import Repeat
 from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
 """Calls nested in one line beyond this are hard to read."""
+
+_SHAPE = Function("keras.ops.shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
         items: statements and branches in order.
         result: what is returned; a value that no torch line names is returned directly.
     """
-    uses = _uses(items, result)
+    uses = uses_of(items, result)
     items = [_as_expression(_nested_branch(item, uses)) if isinstance(item, BranchItem) else item for item in items]
-    uses = _uses(items, result)
+    uses = uses_of(items, result)
     items = _inlined(items, uses)
-    return _returned(items, result, _uses(items, result))
+    return _returned(items, result, uses_of(items, result))
 
 
 def with_items(
@@ -72,96 +73,10 @@ def with_items(
     return BranchItem(transform(item.test, change), then, otherwise, item.joins)
 
 
-def inlined_where_used(
-    items: list[Item | BranchItem], result: Code, value: int
-) -> tuple[list[Item | BranchItem], Code] | None:
-    """The same with the expression of a value where it is used, once; None if that is not to be had."""
-    uses = _uses(items, result)
-    place = next((at for at, item in enumerate(items) if isinstance(item, Item) and item.results == (value,)), None)
-    inner = None if place is None else items[place]
-    if place is None or not isinstance(inner, Item) or _is_loop(inner.code):
-        return None
-    rest = [*items[:place], *items[place + 1 :]]
-    is_part = isinstance(inner.code, Index) and isinstance(inner.code.base, Ref) and not inner.comment
-    if is_part and uses.get(value) == 2 and value not in joined_values(items):
-        return _with_part(rest, result, value, inner.code)
-    if uses.get(value) != 1:
-        return None
-    if value in refs(result):
-        if inner.comment or _depth(inner.code) + _depth(result) > DEEPEST:
-            return None
-        return rest, _substituted(result, value, inner.code)
-    for at, outer in enumerate(rest):
-        if not isinstance(outer, Item) or value not in refs(outer.code):
-            continue
-        if _is_loop(outer.code) or (inner.comment and outer.comment):
-            return None
-        if _depth(inner.code) + _depth(outer.code) > DEEPEST or _is_in_comprehension(outer.code, value):
-            return None
-        code = _substituted(outer.code, value, inner.code)
-        rest[at] = dataclasses.replace(outer, code=code, comment=outer.comment or inner.comment)
-        return rest, result
-    return None
-
-
-def _with_part(
-    items: list[Item | BranchItem], result: Code, value: int, part: Code
-) -> tuple[list[Item | BranchItem], Code]:
-    def change(code: Code) -> Code | None:
-        return part if code == Ref(value) else None
-
-    return _transformed(items, change), transform(result, change)
-
-
-def _transformed(items: Iterable[Item | BranchItem], change: Callable[[Code], Code | None]) -> list[Item | BranchItem]:
-    """The items with every expression changed."""
-
-    def changed(item: Item) -> Item:
-        return dataclasses.replace(item, code=transform(item.code, change))
-
-    return [with_items(item, changed, change) for item in items]
-
-
 def joined_values(items: list[Item | BranchItem]) -> frozenset[int]:
     """Values that branches end with."""
     branches = (item for item in items if isinstance(item, BranchItem))
     return frozenset(value for branch in branches for join in branch.joins for value in (join.inside, join.outside))
-
-
-def _is_in_comprehension(code: Code, value: int) -> bool:
-    """Whether it would be computed again for every element."""
-    return any(isinstance(node, Comprehension) and value in refs(node.items[0]) for node in walk(code))
-
-
-def read_where_used(
-    items: list[Item | BranchItem], result: Code, sizes: Mapping[int, Code]
-) -> tuple[list[Item | BranchItem], Code]:
-    """The same with these sizes read where they are needed, `ops.shape(x)[1]`, instead of from the start."""
-
-    def change(code: Code) -> Code | None:
-        match code:
-            case c.Sequence(_, parts) if type(code) is c.Sequence and (read := _consecutive(parts, sizes)) is not None:
-                return read
-            case Ref(value) if value in sizes:
-                return sizes[value]
-            case _:
-                return None
-
-    kept = [item for item in items if isinstance(item, BranchItem) or not set(item.results) <= sizes.keys()]
-    return _transformed(kept, change), transform(result, change)
-
-
-def _consecutive(parts: tuple[Code, ...], sizes: Mapping[int, Code]) -> Code | None:
-    """`ops.shape(x)[1:3]` for `[ops.shape(x)[1], ops.shape(x)[2]]`."""
-    read = [sizes.get(part.value) if isinstance(part, Ref) else None for part in parts]
-    if len(read) < 2 or not all(isinstance(code, Index) for code in read):
-        return None
-    bases = {code.base for code in read if isinstance(code, Index)}
-    axes = [code.items[0].value for code in read if isinstance(code, Index) and isinstance(code.items[0], Literal)]
-    first = axes[0]
-    if len(bases) > 1 or not isinstance(first, int) or axes != list(range(first, first + len(parts))):
-        return None
-    return Index(bases.pop(), (c.Slice(Literal(first), Literal(first + len(parts))),))
 
 
 def body_codes(items: Iterable[Item | BranchItem]) -> list[Code]:
@@ -175,7 +90,7 @@ def body_codes(items: Iterable[Item | BranchItem]) -> list[Code]:
     return found
 
 
-def _uses(items: list[Item | BranchItem], result: Code) -> dict[int, int]:
+def uses_of(items: list[Item | BranchItem], result: Code) -> dict[int, int]:
     uses: dict[int, int] = {}
 
     def count(values: list[int]) -> None:
@@ -207,12 +122,12 @@ def _as_expression(branch: BranchItem) -> Item | BranchItem:
         return branch
     (join,) = branch.joins
     step = branch.then[0]
-    if step.results != (join.inside,) or _is_loop(step.code) or step.comment:
+    if step.results != (join.inside,) or is_loop(step.code) or step.comment:
         return branch
     other: Code = Ref(join.outside)
     if branch.otherwise:
         last = branch.otherwise[0]
-        if last.results != (join.outside,) or _is_loop(last.code) or last.comment:
+        if last.results != (join.outside,) or is_loop(last.code) or last.comment:
             return branch
         other = last.code
     return Item((join.result,), Conditional(branch.test, step.code, other), step.names, step.source)
@@ -231,7 +146,7 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
                 continue
             current, inner = kept[place], kept[inner_place]
             if isinstance(current, Item) and isinstance(inner, Item) and _may_nest(inner, current):
-                kept[place] = dataclasses.replace(current, code=_substituted(current.code, value, inner.code))
+                kept[place] = dataclasses.replace(current, code=substituted(current.code, value, inner.code))
                 gone.add(inner_place)
         if len(item.results) == 1:
             place_of[item.results[0]] = place
@@ -241,14 +156,14 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
 def _may_nest(inner: Item, outer: Item) -> bool:
     if inner.source is None or inner.source != outer.source or inner.comment:
         return False
-    if _is_loop(inner.code) or _is_loop(outer.code):
+    if is_loop(inner.code) or is_loop(outer.code):
         return False
     if list_name(inner.code) is not None and list_name(inner.code) == list_name(outer.code):
         return False
-    return _depth(inner.code) + _depth(outer.code) <= DEEPEST
+    return depth(inner.code) + depth(outer.code) <= DEEPEST
 
 
-def _is_loop(code: Code) -> bool:
+def is_loop(code: Code) -> bool:
     """Whether it is lines of their own, and no expression."""
     return isinstance(code, Chain | Grow | Repeat)
 
@@ -260,11 +175,12 @@ def list_name(code: Code) -> str | None:
     return None
 
 
-def _depth(code: Code) -> int:
-    return sum(isinstance(node, Call) for node in walk(code))
+def depth(code: Code) -> int:
+    """Calls in it; one that reads a size is as easy to read as a name."""
+    return sum(isinstance(node, Call) and node.function != _SHAPE for node in walk(code))
 
 
-def _substituted(code: Code, value: int, by: Code) -> Code:
+def substituted(code: Code, value: int, by: Code) -> Code:
     return shifted(code, lambda number: by if number == value else Ref(number))
 
 
@@ -275,13 +191,13 @@ def _returned(
     kept = list(items)
     while kept:
         last = kept[-1]
-        if not isinstance(last, Item) or len(last.results) != 1 or _is_loop(last.code):
+        if not isinstance(last, Item) or len(last.results) != 1 or is_loop(last.code):
             break
         (value,) = last.results
         if uses.get(value) != 1 or value not in refs(result) or last.names[:1] not in ((), (None,)) or last.comment:
             break
-        if not isinstance(result, Ref) and _depth(last.code) > 2:
+        if not isinstance(result, Ref) and depth(last.code) > 2:
             break
-        result = _substituted(result, value, last.code)
+        result = substituted(result, value, last.code)
         kept.pop()
     return kept, result

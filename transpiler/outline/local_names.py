@@ -86,14 +86,27 @@ class LocalNames:
         names = {name for name, holder in self.holders.items() if not self.is_dead(holder)}
         return names | {name for name, elements in self.collected.items() if not all(map(self.is_dead, elements))}
 
-    def give(self, value: int, wanted: str) -> str:
+    def give(self, value: int, wanted: str, otherwise: str | None = None) -> str:
+        """Name a value.
+
+        Args:
+            value: that has been computed.
+            wanted: what it should be called.
+            otherwise: what it may be called if something else is called so, provided that the author knows the word.
+        """
         name = usable(wanted, self.taken)
         if not self.is_free(name):
             self.give_way(name)
         if not self.is_free(name):
-            name = self.successor(value) or usable(wanted, self.taken | self.live())
+            name = self.successor(value) or self.known(otherwise) or usable(wanted, self.taken | self.live())
         self.hold(value, name)
         return name
+
+    def known(self, name: str | None) -> str | None:
+        """The name, if the author knows the word and nothing bears it."""
+        if name is None or name not in self.author.words or usable(name, ()) != name:
+            return None
+        return name if self.is_free(name) else None
 
     def successor(self, value: int) -> str | None:
         """The name of what is made of a value, where nothing else is."""

@@ -125,3 +125,16 @@ def singular(name: str) -> str:
     if name.endswith("s") and not name.endswith("ss") and len(name) > 2:
         return name[:-1]
     return "layer"
+
+
+def element_name(name: str, known: Container[str]) -> str:
+    """The loop variable for a list, one of the words that the author knows if one would do.
+
+    >>> element_name("x_parts", {"x"}), element_name("x_parts", {"part"}), element_name("x_parts", ())
+    ('x', 'part', 'x_part')
+    """
+    plain = singular(name)
+    if plain in known or plain == "layer":
+        return plain
+    first, _, last = plain.rpartition("_")
+    return next((word for word in (first, last) if word in known), plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transpiler.code import Code
-from transpiler.outline.lines import BranchItem, Item, joined_values
+from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
 from transpiler.outline.trees import refs
 
 _FARTHEST = 4
@@ -21,6 +21,7 @@ class Successors:
     def __init__(self, items: list[Item | BranchItem], result: Code) -> None:
         """`result` is what is returned."""
         self._items = list(statements(items))
+        self._branches = [item for item in items if isinstance(item, BranchItem)]
         self._uses: dict[int, int] = {}
         self._reader: dict[int, int] = {}
         self._made = {value: place for place, item in enumerate(self._items) for value in item.results}
@@ -40,6 +41,7 @@ class Successors:
         place = start
         for _ in range(_FARTHEST):
             if self._uses.get(value) != 1 or value not in self._reader:
+                yield from self._join_names(value)
                 return
             reader = self._reader[value]
             barred |= {name for item in self._items[place + 1 : reader] for name in item.names}
@@ -50,6 +52,24 @@ class Successors:
             if name is not None and name not in barred:
                 yield name
             value, place = item.results[0], reader
+
+    def _join_names(self, value: int) -> Iterator[str]:
+        """The name of what comes out of the branch that is all that reads a value."""
+        for branch in self._branches:
+            join = next((one for one in branch.joins if value == one.outside), None)
+            inner = sum(refs(item.code).count(value) for item in (*branch.then, *branch.otherwise))
+            if join is not None and self._uses.get(value) == inner + 2:  # a join counts as two
+                hint = join_hint(join, branch)
+                if hint is not None:
+                    yield hint
+
+
+def join_hint(join: JoinItem, branch: BranchItem) -> str | None:
+    """What torch's lines call what comes out of a branch."""
+    for item in (*branch.then, *branch.otherwise):
+        if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
+            return item.names[0]
+    return None
 
 
 def statements(items: list[Item | BranchItem]) -> Iterator[Item]:

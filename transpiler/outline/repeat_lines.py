@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref, Sequence
+from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence, Spread
+from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, nested
-from transpiler.outline.names import singular
+from transpiler.outline.names import element_name, singular
 from transpiler.outline.program import Name
 from transpiler.outline.repeats import START, VALUE, Inner, Repeat, Table
 from transpiler.outline.trees import code_of, is_value, refs, transform, walk
@@ -35,12 +36,13 @@ class LoopParts:
         return Sequence("tuple", (*self.collected, *self.lasts, *self.handed))
 
 
-def loop_parts(repeat: Repeat, named: Callable[[Code], Code]) -> LoopParts:
+def loop_parts(repeat: Repeat, named: Callable[[Code], Code], author: AuthorNames) -> LoopParts:
     """Take a loop apart.
 
     Args:
         repeat: the loop.
         named: writes what stands around the loop over names.
+        author: what torch's source calls things.
     """
     sources, starts, codes, handed, lasts, collected = repeat.parts()
     written = [_display(named(source)) for source in sources]
@@ -57,7 +59,7 @@ def loop_parts(repeat: Repeat, named: Callable[[Code], Code]) -> LoopParts:
             return Ref(len(kept) + node.number - START)
         if node.number in elements:
             return Ref(elements[node.number])
-        return Index(written[node.number], (Ref(elements[index or 0]),))
+        return _element_at(written[node.number], Ref(elements[index or 0]))
 
     items: list[Item | BranchItem] = []
     count = len(kept) + len(starts)
@@ -71,7 +73,9 @@ def loop_parts(repeat: Repeat, named: Callable[[Code], Code]) -> LoopParts:
     parts = _nested(parts)
     read = {value for item in parts.items if isinstance(item, Item) for value in refs(item.code)}
     read.update(refs(parts.result))
-    variables = tuple(_variable(sources[place], written[place]) if elements[place] in read else "_" for place in kept)
+    variables = tuple(
+        _variable(sources[place], written[place], author) if elements[place] in read else "_" for place in kept
+    )
     return replace(parts, iterables=tuple(written[place] for place in kept), variables=variables)
 
 
@@ -101,22 +105,46 @@ def _counts(source: Code) -> bool:
 
 
 def _is_indexable(source: Code) -> bool:
-    return isinstance(source, c.Member) or type(source) is Name
+    return isinstance(source, c.Member) or type(source) is Name or _slice_of(source) is not None
 
 
-def _variable(source: Code, written: Code) -> str:
+def _slice_of(source: Code) -> tuple[Code, int] | None:
+    """The list that a display takes one element after the other from, and which one is its first."""
+    if type(source) is not Sequence or not source.items:
+        return None
+    first = source.items[0]
+    if not isinstance(first, Index) or type(first.base) is not Name or len(first.items) != 1:
+        return None
+    start = first.items[0].value if isinstance(first.items[0], Literal) else None
+    if not isinstance(start, int) or isinstance(start, bool) or start < 0:
+        return None
+    wanted = tuple(Index(first.base, (Literal(start + place),)) for place in range(len(source.items)))
+    return (first.base, start) if source.items == wanted else None
+
+
+def _element_at(source: Code, number: Code) -> Code:
+    """`xs[i]`, or `xs[i + 1]` for what begins with the second element."""
+    part = _slice_of(source)
+    if part is None:
+        return Index(source, (number,))
+    base, start = part
+    return Index(base, (Binary("+", number, Literal(start)) if start else number,))
+
+
+def _variable(source: Code, written: Code, author: AuthorNames) -> str:
     match written:
         case c.Member(name) | Index(c.Member(name), _):
-            return singular(name)
+            return author.loop_variables.get(name) or element_name(name, author.words)
         case Name(name) | Index(Name(name), _):
             plain = name.removeprefix("self.")
             plural = plain.endswith("s") and singular(plain) != "layer"
-            element = singular(plain) if plural else plain
-            return element if isinstance(source, Literal) or plural else "x"
+            element = element_name(plain, author.words) if plural else plain
+            return author.loop_variables.get(plain) or (element if isinstance(source, Literal) or plural else "x")
         case Call():
             return "i"
-        case Sequence() if not is_value(written):
-            names = (node.name for node in walk(written) if isinstance(node, Name | c.Member))
+        case Sequence(_, items) if not is_value(written):
+            single = [item for item in items if not isinstance(item, Spread)]
+            names = (node.name for item in single or items for node in walk(item) if isinstance(node, Name | c.Member))
             return next(names, "x").rstrip("0123456789_") or "x"
         case _:
             return "size"

@@ -8,37 +8,23 @@ from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Literal, Ref, Spread
 from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
-from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
+from transpiler.outline.lines import BranchItem, Item, JoinItem, is_loop, joined_values
 from transpiler.outline.local_names import LocalNames, assigned
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
-from transpiler.outline.names import singular, usable
-from transpiler.outline.neighbours import Successors, intermediate
+from transpiler.outline.names import element_name, usable
+from transpiler.outline.neighbours import Successors, intermediate, join_hint
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return
 from transpiler.outline.repeat_lines import loop_parts, zipped
 from transpiler.outline.repeats import VALUE, Inner, Repeat
+from transpiler.outline.telling_names import member_called, telling_name
 from transpiler.outline.trees import member_of, refs, walk
 from transpiler.reserved import GATHERED
 
-NOUNS = {
-    "concatenate": "joined",
-    "reshape": "reshaped",
-    "transpose": "transposed",
-    "split": "parts",
-    "shape": "shape",
-    "matmul": "product",
-    "multiply": "product",
-    "add": "total",
-    "softmax": "weights",
-    "dot_product_attention": "attended",
-    "arange": "positions",
-    "broadcast_to": "broadcast",
-}
-"""What to call the result of an operation; others bear the operation's name."""
-
-OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
-
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
+
+_APPENDED = Literal(None)
+"""Stands for what is in its list already."""
 
 _MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
 """What gives a value another shape, so that it is still the same thing."""
@@ -75,6 +61,10 @@ class BodyWriter(LocalNames):
             self.hold(value, usable(name, taken | self.holders.keys()))
         self.arguments = tuple(self.names[value] for value in range(len(arguments)))
         self.invented = {}
+        self.into: dict[int, str] = {}
+        """Lists that values are appended to as soon as they are made, by value."""
+        self.carried = 0
+        """How many values turns of loops have handed on; each has a number of its own, below 0."""
         self._find_last_uses()
         self.intermediate = intermediate(items)
         """Results of statements after which the same line of torch computes what it is about."""
@@ -115,6 +105,7 @@ class BodyWriter(LocalNames):
     def _read(self, item: Item) -> None:
         self.now += 1
         self.last |= _reads(item, self.now)
+        self.last |= {value: self.now for value in item.results if value in self.into}
 
     # ── lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,8 +136,10 @@ class BodyWriter(LocalNames):
             if result not in self.last:
                 targets.append("_")
                 continue
-            targets.append(self.give(result, (wish or {}).get(result) or self._wanted(item, place, hint)))
-        return [Assign(tuple(targets), code, item.comment)]
+            wanted = (wish or {}).get(result) or self._wanted(item, place, hint)
+            targets.append(self.give(result, wanted, member_called(item.code)))
+        appended = [_appended(self.into[one], Name(self.names[one])) for one in item.results if one in self.into]
+        return [Assign(tuple(targets), code, item.comment), *appended]
 
     def _put(self, item: Item, code: Code) -> Line | None:
         """The line that puts a value into the list that torch gathers such values in."""
@@ -163,24 +156,9 @@ class BodyWriter(LocalNames):
         dying = read is not None and len(item.results) == 1 and read not in self.lists and self.is_dead(read)
         before = self.names.get(read) if read is not None and dying else None
         if hint is None or item.results in self.intermediate:
-            return before or hint or self.successor(item.results[place]) or self._telling(item, place)
+            return before or hint or self.successor(item.results[place]) or telling_name(item, place)
         name = usable(hint, self.taken)
         return hint if self.is_free(name) or self.second_name(name) is not None else before or hint
-
-    @staticmethod
-    def _telling(item: Item, place: int) -> str:
-        """A name for a value that torch's line gives none."""
-        match item.code:
-            case Call(c.Member(name, _), _, _):
-                base = name
-            case Call(Function(name), _, _):
-                last = name.rpartition(".")[2]
-                base = NOUNS.get(last, last)
-            case Binary(operator, _, _):
-                base = OPERATORS.get(operator, "y")
-            case _:
-                base = "y"
-        return base if len(item.results) == 1 else f"{base}{place + 1}"
 
     def _chain(self, item: Item, loop: Chain) -> list[Line]:
         (result,) = item.results
@@ -205,7 +183,7 @@ class BodyWriter(LocalNames):
 
     def _element(self, name: str) -> str:
         """What to call an element of a list of members."""
-        return self.author.loop_variables.get(name) or singular(name)
+        return self.author.loop_variables.get(name) or element_name(name, self.author.words)
 
     def _grow(self, item: Item, grow: Grow) -> list[Line]:
         (result,) = item.results
@@ -226,17 +204,18 @@ class BodyWriter(LocalNames):
         return [Assign((name,), start), For((variable,), iterable, body)]
 
     def _repeat(self, item: Item, repeat: Repeat) -> list[Line]:
-        parts = loop_parts(repeat, self.named)
+        parts = loop_parts(repeat, self.named, self.author)
         carried, before = self._carried(repeat)
         lists = item.results[len(parts.lasts) :]
         names = [self.give(value, wanted) for value, wanted in zip(lists, self._list_names(repeat), strict=True)]
         self.lists.update(lists)
         arguments = (*parts.variables, *carried)
-        taken = (self.taken | self.live() | set(names)) - set(carried)
+        taken = (self.taken | (self.live() - self._taken_apart(repeat)) | set(names)) - set(carried)
         wish = {code.value: name for code, name in zip(parts.handed, carried, strict=True) if isinstance(code, Ref)}
 
         def turn(draft: Draft) -> tuple[tuple[tuple[str, ...], tuple[Line, ...]], Mapping[int, str]]:
             inner = BodyWriter(arguments, (False,) * len(arguments), draft.items, draft.result, taken, self.author)
+            inner.append_early(draft.result, names)
             return (inner.arguments, inner.lines(wish)), inner.invented
 
         elements, (*body, last) = fewest_names(Draft(parts.items, parts.result), turn)
@@ -249,17 +228,43 @@ class BodyWriter(LocalNames):
             return [Assign((names[0],), c.Sequence("list", (Comprehension("list", left, variables, iterable),)))]
         for name, code in zip(names, left, strict=False):
             before.append(Assign((name,), c.Sequence("list", ())))
-            body.append(Assign((), Call(c.Attribute(Name(name), "append"), (code,))))
+            if code != _APPENDED:
+                body.append(_appended(name, code))
         body += self._after_turn(item, left[len(names) :], carried)
         return [*before, For(variables, iterable, tuple(body))]
+
+    def append_early(self, left: Code, lists: list[str]) -> None:
+        """Of what a turn leaves, put into its list what a statement makes as soon as it is made."""
+        lines = (item for item in self.items if isinstance(item, Item) and not is_loop(item.code))
+        made = {value for line in lines for value in line.results}
+        codes = list(left.items) if isinstance(left, c.Sequence) else []
+        for place, name in enumerate(lists):
+            code = codes[place]
+            if isinstance(code, Ref) and code.value in made and code.value not in self.into:
+                self.into[code.value] = name
+                codes[place] = _APPENDED
+        self.result = c.Sequence("tuple", tuple(codes))
+        self.last = {}
+        self.now = 0.0
+        self._find_last_uses()
+
+    def _taken_apart(self, repeat: Repeat) -> set[str]:
+        """Names of values that only the display reads that a loop goes through: an element may bear them."""
+        sources, _, *inner = repeat.parts()
+        in_turns = {value for codes in inner for code in codes for value in refs(code)}
+        displays = [source for source in sources if type(source) is c.Sequence]
+        read = {value for display in displays for value in refs(display)} - in_turns
+        ended = {value for value in read if self.last.get(value, 0.0) <= self.now + _AFTER}
+        return {self.names[value] for value in ended if value in self.names}
 
     def _carried(self, repeat: Repeat) -> tuple[list[str], list[Line]]:
         """Names of what turns hand on, and the lines that give it its first value."""
         _, starts, _, handed, *_ = repeat.parts()
         names: list[str] = []
         before: list[Line] = []
-        for place, (start, code) in enumerate(zip(starts, handed, strict=True)):
-            own = -1 - place - len(starts) * int(self.now)
+        for start, code in zip(starts, handed, strict=True):
+            self.carried += 1
+            own = -self.carried
             first = self.named(start)
             is_free = isinstance(start, Ref) and start.value not in self.lists and self.is_dead(start.value)
             if isinstance(first, Name) and is_free and self.holders.get(first.name, own) >= 0:
@@ -271,13 +276,16 @@ class BodyWriter(LocalNames):
         return names, before
 
     def _list_names(self, repeat: Repeat) -> list[str]:
+        """What to call the lists of what every turn leaves: as torch's loop does that gathers such values."""
         collected = repeat.parts()[-1]
-        if len(collected) == len(self.author.appended):
+        if len(collected) == len(self.author.appended) == 1:
             return list(self.author.appended)
-        hints = [_hint(repeat, code) or "y" for code in collected]
-        return [
-            hint.removesuffix(GATHERED) if hint.endswith(GATHERED) else f"{hint.removesuffix('s')}s" for hint in hints
-        ]
+        return [self._list_name(_hint(repeat, code) or "y") for code in collected]
+
+    def _list_name(self, hint: str) -> str:
+        if hint.endswith(GATHERED):
+            return hint.removesuffix(GATHERED)
+        return self.author.collections.get(hint) or f"{hint.removesuffix('s')}s"
 
     def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str]) -> list[Line]:
         """What is read after the loop, and what the next turn is handed."""
@@ -355,10 +363,11 @@ class BodyWriter(LocalNames):
         moved = [self._moved(item, end) for item in (*branch.then[-1:], *branch.otherwise[-1:])]
         if moved and moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
             return moved[0]
-        for item in (*branch.then, *branch.otherwise):
-            if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
-                return item.names[0]
-        return "x"
+        return join_hint(join, branch) or "x"
+
+
+def _appended(name: str, code: Code) -> Line:
+    return Assign((), Call(c.Attribute(Name(name), "append"), (code,)))
 
 
 def _moved_value(code: Code) -> int | None:
