@@ -145,7 +145,7 @@ def proving(**arguments: st.SearchStrategy[Any]) -> Callable[[Callable[..., None
 CHANNELS = st.integers(4, 8).map(lambda half: 2 * half)  # with 1 in a group, torch and Keras name a layer otherwise
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "swin_t"])
+@pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_bears_a_name_of_torchs_constructor(name):
     source, _ = generated(name)
     model = MODELS[name][0]()
@@ -225,6 +225,13 @@ def test_swin_block(heads, width, ratio, rows, columns):
     arguments |= {"mlp_ratio": ratio}
     shape = (heads * width, 7 * rows, 7 * columns)
     check("swin_t", swin_transformer.SwinTransformerBlock, arguments, *shape, channels_last=True)
+
+
+@proving(heads=st.sampled_from([2, 4]), shift=st.sampled_from([2, 3]), rows=st.integers(2, 3))
+def test_swin_block_with_shifted_windows(heads, shift, rows):
+    """The mask of shifted windows has the size that the input asks for."""
+    arguments = {"dim": heads * 4, "num_heads": heads, "window_size": [7, 7], "shift_size": [shift, shift]}
+    check("swin_t", swin_transformer.SwinTransformerBlock, arguments, heads * 4, 7 * rows, 28, channels_last=True)
 
 
 @proving(dim=CHANNELS)

@@ -44,9 +44,7 @@ class StochasticDepth(layers.Dropout):
 class ShiftedWindowAttention(layers.Layer):
     """ShiftedWindowAttention (torchvision/models/swin_transformer.py): n c h w -> n c h w."""
 
-    def __init__(
-        self, dim, window_size, shift_size, num_heads, attn_shape=None, **kwargs
-    ):
+    def __init__(self, dim, window_size, shift_size, num_heads, **kwargs):
         super().__init__(**kwargs)
         self.window_size = window_size
         self.shift_size = shift_size
@@ -66,11 +64,24 @@ class ShiftedWindowAttention(layers.Layer):
         )
         self.qkv = layers.EinsumDense("...i,io->...o", dim * 3, bias_axes="o")
         self.attn = None
-        if attn_shape is not None:
-            self.attn = self.add_weight(
-                shape=attn_shape, initializer="zeros", trainable=False, name="attn"
-            )
         self.proj = layers.EinsumDense("...i,io->...o", dim, bias_axes="o")
+
+    def build(self, input_shape):
+        if self.shift_size[0] > 0 and input_shape[1] > self.window_size[0]:
+            self.attn = self.add_weight(
+                shape=(
+                    input_shape[1]
+                    // self.window_size[0]
+                    * (input_shape[2] // self.window_size[1]),
+                    1,
+                    self.window_size[0] * self.window_size[1],
+                    self.window_size[0] * self.window_size[1],
+                ),
+                initializer="zeros",
+                trainable=False,
+                name="attn",
+            )
+        super().build(input_shape)
 
     def call(self, x):
         H, W = ops.shape(x)[1:3]
@@ -196,14 +207,11 @@ class SwinTransformerBlock(layers.Layer):
         mlp_ratio=4.0,
         dropout=0.0,
         stochastic_depth_prob=0.0,
-        attn_shape=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.norm1 = layers.LayerNormalization(epsilon=1e-05)
-        self.attn = ShiftedWindowAttention(
-            dim, window_size, shift_size, num_heads, attn_shape=attn_shape
-        )
+        self.attn = ShiftedWindowAttention(dim, window_size, shift_size, num_heads)
         self.stochastic_depth = StochasticDepth(stochastic_depth_prob)
         self.norm2 = layers.LayerNormalization(epsilon=1e-05)
         self.mlp = MLP([int(dim * mlp_ratio), dim], dropout=dropout)
@@ -259,7 +267,6 @@ class SwinTransformer(layers.Layer):
                             window_size=[7, 7],
                             shift_size=[3, 3],
                             stochastic_depth_prob=0.018181818181818184,
-                            attn_shape=(64, 1, 49, 49),
                         ),
                     ]
                 ),
@@ -279,7 +286,6 @@ class SwinTransformer(layers.Layer):
                             window_size=[7, 7],
                             shift_size=[3, 3],
                             stochastic_depth_prob=0.05454545454545456,
-                            attn_shape=(16, 1, 49, 49),
                         ),
                     ]
                 ),
@@ -292,15 +298,14 @@ class SwinTransformer(layers.Layer):
                             window_size=[7, 7],
                             shift_size=shift_size,
                             stochastic_depth_prob=stochastic_depth_prob,
-                            attn_shape=attn_shape,
                         )
-                        for shift_size, stochastic_depth_prob, attn_shape in (
-                            ([0, 0], 0.07272727272727274, None),
-                            ([3, 3], 0.09090909090909091, (4, 1, 49, 49)),
-                            ([0, 0], 0.10909090909090911, None),
-                            ([3, 3], 0.1272727272727273, (4, 1, 49, 49)),
-                            ([0, 0], 0.14545454545454548, None),
-                            ([3, 3], 0.16363636363636364, (4, 1, 49, 49)),
+                        for shift_size, stochastic_depth_prob in (
+                            ([0, 0], 0.07272727272727274),
+                            ([3, 3], 0.09090909090909091),
+                            ([0, 0], 0.10909090909090911),
+                            ([3, 3], 0.1272727272727273),
+                            ([0, 0], 0.14545454545454548),
+                            ([3, 3], 0.16363636363636364),
                         )
                     ]
                 ),

@@ -17,7 +17,7 @@ from transpiler.outline.forward_source import attributes_counted, attributes_rea
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
-from transpiler.outline.trees import names_in, refs, same, transform
+from transpiler.outline.trees import code_of, names_in, refs, same, transform
 from transpiler.outline.vocabulary import AFFINITY
 
 SIZES = 1 << 20
@@ -88,14 +88,14 @@ class CallNumbers:
         telling = varies or (isinstance(first, int) and first >= LARGE)
         small = hole.use.function in _SHAPED and isinstance(first, int) and first >= _SMALL
         if hole.use.function == "arange":  # counts pixels, whatever else may have the same number
-            return self._first([*self._sizes, *self._size_pairs], values) if telling else None
+            return self._first([*self.sizes, *self._size_pairs], values) if telling else None
         if telling or small or isinstance(first, float):
-            found = self._first([*self._settings, *self._roots], values)
+            found = self._first([*self.settings, *self._roots], values)
             if found is not None:
                 return found
         if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
             return None
-        found = self._first([*self._numbers, *self._sizes], values) or self._first(self._pairs, values)
+        found = self._first([*self._numbers, *self.sizes], values) or self._first(self._pairs, values)
         merged = _product_of_axes(hole.use)
         return found if merged is None or (found is not None and self._is_the_authors(found)) else merged
 
@@ -115,6 +115,27 @@ class CallNumbers:
             if lists.keys() == held.keys() and all(same(lists[row], value) for row, value in values.items()):
                 return Name(name)
         return None
+
+    def shape(self, hole: HoleFact) -> Code | None:
+        """The shape of a weight over sizes of the input and what the constructor knows; None if they do not tell."""
+        shapes = {row: value for row, value in hole.values.items() if isinstance(value, tuple)}
+        ranks = {len(shape) for shape in shapes.values()}
+        if len(self._arguments[0]) != 1 or self._arguments[0][0].is_list or len(ranks) != 1 or len(shapes) < 2:
+            return None
+        found = [self._side({row: shape[axis] for row, shape in shapes.items()}) for axis in range(ranks.pop())]
+        sides = tuple(side for side in found if side is not None)
+        return self.distinguished(Sequence("tuple", sides)) if len(sides) == len(found) else None
+
+    def _side(self, values: dict[int, Basic]) -> Code | None:
+        if len(set(values.values())) > 1:
+            return self._first([*self.settings, *self._numbers, *self.sizes], values) or self._first(
+                self._pairs, values
+            )
+        value = next(iter(values.values()))
+        if not isinstance(value, int) or value < LARGE:
+            return code_of(value)
+        squares = [_times(one, other) for place, one in enumerate(self.settings) for other in self.settings[place:]]
+        return self._first([*self.settings, *squares], values) or code_of(value)
 
     def distinguished(self, code: Code) -> Code:
         """The expression with the sizes of several axes told apart that are the same on every instance.
@@ -180,7 +201,7 @@ class CallNumbers:
 
     @cached_property
     def _atoms(self) -> dict[Code, _Vector]:
-        return dict((*self._numbers, *self._settings, *self._sizes))
+        return dict((*self._numbers, *self.settings, *self.sizes))
 
     @staticmethod
     def _first(candidates: list[tuple[Code, _Vector]], values: Mapping[int, Basic]) -> Code | None:
@@ -190,7 +211,7 @@ class CallNumbers:
         return None
 
     @cached_property
-    def _settings(self) -> list[tuple[Code, _Vector]]:
+    def settings(self) -> list[tuple[Code, _Vector]]:
         """Attributes that torch's `forward` reads."""
         return list(self._known_of(self._mentioned))
 
@@ -204,7 +225,7 @@ class CallNumbers:
     def _numbers(self) -> list[tuple[Code, _Vector]]:
         """Everything else that the constructor knows."""
         names = sorted((*self._scope.definitions, *self._scope.arguments), key=_unlikely)
-        return [pair for pair in self._known(list(dict.fromkeys(names))) if pair not in self._settings]
+        return [pair for pair in self._known(list(dict.fromkeys(names))) if pair not in self.settings]
 
     def _known(self, names: list[str]) -> Iterator[tuple[Code, _Vector]]:
         for name in names:
@@ -220,7 +241,7 @@ class CallNumbers:
                     yield from _numeric(Index(Name(name), (Literal(place),)), items)
 
     @cached_property
-    def _sizes(self) -> list[tuple[Code, _Vector]]:
+    def sizes(self) -> list[tuple[Code, _Vector]]:
         """Sizes of the arguments, the batch left out."""
         found: list[tuple[Code, _Vector]] = []
         for place, first in enumerate(self._arguments[0]):
@@ -233,15 +254,15 @@ class CallNumbers:
     @cached_property
     def _size_pairs(self) -> list[tuple[Code, _Vector]]:
         """Sizes divided by something that the constructor knows."""
-        known = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
-        return [pair for size in self._sizes for by in known if (pair := _divided(size, by)) is not None]
+        known = [pair for pair in (*self.settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
+        return [pair for size in self.sizes for by in known if (pair := _divided(size, by)) is not None]
 
     @cached_property
     def _roots(self) -> list[tuple[Code, _Vector]]:
         """What attention scales by: `head_dim ** -0.5`, `(dim // num_heads) ** -0.5`; no size is a float."""
         if not takes_roots(self._forward):
             return []
-        whole = [pair for pair in (*self._settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
+        whole = [pair for pair in (*self.settings, *self._numbers) if all(isinstance(value, int) for value in pair[1])]
         whole = whole[:_MOST_ATOMS]
         divided = [pair for one in whole for other in whole if (pair := _divided(one, other)) is not None]
         return [
@@ -253,7 +274,7 @@ class CallNumbers:
     @cached_property
     def _pairs(self) -> list[tuple[Code, _Vector]]:
         """Arithmetic on two of them, what is likely first."""
-        settings = [pair for pair in self._settings if all(isinstance(value, int) for value in pair[1])]
+        settings = [pair for pair in self.settings if all(isinstance(value, int) for value in pair[1])]
         numbers = [pair for pair in self._numbers if all(isinstance(value, int) for value in pair[1])]
         known = [*settings, *numbers][:_MOST_ATOMS]
         windows = self._size_pairs
@@ -261,11 +282,11 @@ class CallNumbers:
         found += [pair for one in known for other in known if (pair := _divided(one, other)) is not None]
         found += windows
         found += [_times(one, other) for place, one in enumerate(known) for other in known[place:]]
-        found += [_times(one, other) for place, one in enumerate(self._sizes) for other in self._sizes[place:]]
+        found += [_times(one, other) for place, one in enumerate(self.sizes) for other in self.sizes[place:]]
         for factor in (2, 3, 4):
             constant: tuple[Code, _Vector] = (Literal(factor), (factor,) * self._scope.count)
             found += [_times(constant, one) for one in known]
-            found += [pair for one in (*known, *self._sizes) if (pair := _divided(one, constant)) is not None]
+            found += [pair for one in (*known, *self.sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found
 

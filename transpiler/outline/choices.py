@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import combinations
 
-from transpiler.code import Binary, Code, Literal, Unary
+from transpiler.code import Binary, Code, Index, Literal, Unary
 from transpiler.outline.program import Name
 from transpiler.outline.recover import MISSING, Scope
 from transpiler.outline.trees import code_of, key_of
@@ -102,6 +102,26 @@ def _comparisons(scope: Scope, inside: Collection[int], rows: Collection[int]) -
             if small or isinstance(value, str | bool):
                 code = Name(name)
                 yield Binary("is" if isinstance(value, bool) else "==", code, code_of(value))
+
+
+def small_comparisons(scope: Scope, inside: Collection[int], rows: Collection[int]) -> Iterator[tuple[Code, int]]:
+    """Questions about small numbers, elements of lists too, and the instances that they hold for: `shift_size[0] > 0`.
+
+    Args:
+        scope: arguments and locals of the instances.
+        inside: instances that the answer is yes for.
+        rows: all instances that are asked.
+    """
+    items = [
+        Index(Name(name), (Literal(place),))
+        for name, values in scope.arguments.items()
+        if all(isinstance(value, list | tuple) for value in values)
+        for place in range(min(len(value) for value in values if isinstance(value, list | tuple)))
+    ]
+    for code in (*(Binary(">", item, Literal(0)) for item in items), *_comparisons(scope, inside, rows)):
+        answers = _answers(scope, code, rows)
+        if answers:
+            yield code, answers
 
 
 def _unusual(value: object) -> bool:

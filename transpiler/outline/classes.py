@@ -9,6 +9,7 @@ from itertools import groupby, islice
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Literal, Ref
 from transpiler.lowered import Basic, Body
+from transpiler.outline.built_weights import built_weight
 from transpiler.outline.call_body import call_body
 from transpiler.outline.call_numbers import CallNumbers, which_size
 from transpiler.outline.class_calls import Signature
@@ -125,19 +126,31 @@ class _ClassMaker:
         steps = [self._unified(item) for item in items]
         result = self.unifier.statement(self.merged.results, self.rows)
         self.settings.prepare(self.unifier.holes)
-        setup = [line for key, (code, rows) in members.items() for line in self.writer.lines(key, code, rows)]
+        setup: list[Line] = []
+        build: list[Line] = []
+        for key, (code, rows) in members.items():
+            built = built_weight(self.settings, self.unifier.holes, key, code, rows)
+            setup += self.writer.lines(key, code, rows) if built is None else built.setup
+            build += () if built is None else built.build
         setup += self._frozen()
         body = [self._item(item) for item in steps]
         returned = self.writer.resolved(result)
         body = [*self._sizes([*body_codes(body), returned]), *body]
         if self.settings.flags > MOST_FLAGS and len(self.rows) > 1:
             return None
-        return self._assembled(name, setup, body, returned, is_root=is_root)
+        return self._assembled(name, (setup, build), body, returned, is_root=is_root)
 
     def _assembled(
-        self, name: str, setup: list[Line], body: list[Item | BranchItem], returned: Code, *, is_root: bool
+        self,
+        name: str,
+        made: tuple[list[Line], list[Line]],
+        body: list[Item | BranchItem],
+        returned: Code,
+        *,
+        is_root: bool,
     ) -> GeneratedClass:
         settings = self.settings
+        setup, build = made
         arguments = self.merged.arguments
         author = AuthorNames.of(
             self.bodies[0].cls.forward_source, self.attributes, arguments=[argument for argument, _ in arguments]
@@ -163,6 +176,7 @@ class _ClassMaker:
             self._kept(),
             self.bodies[0].cls.module,
             tuple(written.arguments[place] for place in self.merged.optional),
+            tuple(joined(build)),
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}

@@ -211,7 +211,7 @@ class MemberWriter:
         if isinstance(code, Call):
             if isinstance(code.function, Name) and code.function.name in self.classes:
                 return call_of_class(code, self.classes[code.function.name])
-            return _weight_call(code) if code.function == Name("self.add_weight") else written(code)
+            return weight_call(code) if code.function == Name("self.add_weight") else written(code)
         if type(code) is Sequence and code.kind == "list":
             return Sequence("list", _compressed(tabulated(code.items, self.classes), counted))
         return code
@@ -304,7 +304,7 @@ def _repeats(item: Code, most: int = 1 << 16) -> list[Code]:
     return [item]
 
 
-def _weight_call(call: Call) -> Call:
+def weight_call(call: Call) -> Call:
     """`self.add_weight(shape=…)` without what is the default."""
     usual = {"dtype": Literal("float32"), "trainable": Literal(value=True)}
     return Call(call.function, (), tuple((name, value) for name, value in call.keywords if usual.get(name) != value))

@@ -101,6 +101,8 @@ class ClassDefinition:
     """The Python module of the torch class."""
     optional: tuple[str, ...] = ()
     """Those of the arguments that may be left out: None."""
+    build: tuple[Line, ...] = ()
+    """What `build(input_shape)` makes."""
 
 
 @dataclass(frozen=True, slots=True)

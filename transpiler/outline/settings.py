@@ -164,9 +164,9 @@ class Settings:
         code = self.numbers.find(hole)
         if code is None and not hole.varies():
             return code_of(next(iter(hole.values.values())))
-        return self._through_self(code if code is not None else self._solved_hole(hole))
+        return self.through_self(code if code is not None else self._solved_hole(hole))
 
-    def _through_self(self, code: Code) -> Code:
+    def through_self(self, code: Code) -> Code:
         """The expression with attributes of self for what only the constructor knows."""
 
         def change(node: Code) -> Code | None:

@@ -27,6 +27,7 @@ def class_text(definition: ClassDefinition) -> str:
             target(argument) + ("=None" if argument in definition.optional else "") for argument in definition.arguments
         ],
         body=list(statement_texts(definition.body, 2)),
+        build=list(statement_texts(definition.build, 2)),
         is_root=definition.is_root,
         kept=[target(name) for name in definition.kept],
     )

@@ -59,7 +59,7 @@ def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
 
 def _trials(classes: Sequence[ClassDefinition]) -> Iterator[_Trial]:
     for definition in classes:
-        for lines, is_call in ((definition.setup, False), (definition.body, True)):
+        for lines, is_call in ((definition.setup, False), (definition.build, False), (definition.body, True)):
             for line, depth, after in _statements(lines, _DEPTH, ()):
                 if not _may_be_long(line, depth):
                     continue
@@ -113,5 +113,9 @@ def _rewritten(definition: ClassDefinition, chosen: Mapping[tuple[Line, int, Lin
                 case _:
                     yield from chosen.get((line, depth, rest, is_call), (line,))
 
-    setup = tuple(renewed(definition.setup, _DEPTH, (), is_call=False))
-    return replace(definition, setup=setup, body=tuple(renewed(definition.body, _DEPTH, (), is_call=True)))
+    return replace(
+        definition,
+        setup=tuple(renewed(definition.setup, _DEPTH, (), is_call=False)),
+        build=tuple(renewed(definition.build, _DEPTH, (), is_call=False)),
+        body=tuple(renewed(definition.body, _DEPTH, (), is_call=True)),
+    )

@@ -26,7 +26,7 @@ def classes_used(definition: ClassDefinition, names: Container[str]) -> tuple[st
 
 
 def _functions(definition: ClassDefinition) -> Iterator[Function]:
-    for line in _flat((*definition.setup, *definition.body)):
+    for line in _flat((*definition.setup, *definition.build, *definition.body)):
         for code in _codes(line):
             yield from (node for node in walk(code) if isinstance(node, Function))
 
