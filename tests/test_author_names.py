@@ -173,7 +173,7 @@ class Scores(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.scored(x)
-        high = self.scored(self.conv(x))
+        high = self.scored(self.conv(x)).float()
         return low * torch.sin(low) + high * torch.sin(high)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Member, Ref, Sequence, Slice
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Member, Ref, Sequence, Slice
 from transpiler.lowered import SourceLine
 from transpiler.outline.call_body import call_body
 from transpiler.outline.forward_source import AuthorNames
@@ -160,3 +160,43 @@ def test_what_reads_sizes_is_nested_as_what_reads_names() -> None:
     joined = Call(Function("keras.ops.concatenate"), (Sequence("list", (token, Ref(1))),))
     items: list[Item | BranchItem] = [step(1, Call(Function("keras.ops.reshape"), (Ref(0), rows)), "x", 1)]
     assert "x_2" not in shown([*items, step(2, joined, "x", 2)], Ref(2), "x = cat(token, x)")
+
+
+def test_a_short_call_that_both_ways_need_has_no_name() -> None:
+    items: list[Item | BranchItem] = [step(1, run("stack", 0), None, 1)]
+    either = Conditional(Name("self.shortcut"), Binary("+", Ref(1), Ref(0)), Ref(1))
+    assert shown(items, either, "return self.layers(x)") == (
+        "return self.stack(x) + x if self.shortcut else self.stack(x)"
+    )
+
+
+def test_a_sum_that_is_moved_is_a_line_of_its_own_where_what_it_adds_is_moved_too() -> None:
+    total = Call(Function("keras.ops.transpose"), (Binary("+", Ref(0), Ref(1)),))
+    flipped = Call(Function("keras.ops.transpose"), (Ref(0),))
+    items: list[Item | BranchItem] = [step(1, flipped, "x", 1, "h w -> w h"), step(2, total, "x", 1, "w h -> h w")]
+    assert shown(items, Ref(2), "x = x + f(x)") == (
+        "x = x + ops.transpose(x)  # h w -> w h\nx = ops.transpose(x)  # w h -> h w\nreturn x"
+    )
+
+
+def test_a_value_is_read_before_its_name_goes_to_another_one() -> None:
+    source = "ctx out"
+    items: list[Item | BranchItem] = [
+        step(1, run("a", 0), "ctx", 1),
+        step(2, Binary("*", Ref(1), Ref(1)), "out", 2),
+        step(3, run("b", 1), "ctx", 1),
+        step(4, Binary("+", Ref(2), Ref(3)), "out", 2),
+    ]
+    assert shown(items, Ref(4), source) == (
+        "ctx = self.a(x)\nout = ctx * ctx\nctx = self.b(ctx)\nout = out + ctx\nreturn out"
+    )
+
+
+def test_values_that_torch_gathers_are_elements_of_a_list() -> None:
+    forward = "def forward(self, x):\n    for m in ms:\n        y = m(x)\n        ys.append(y)\n    return cat(ys)"
+    items: list[Item | BranchItem] = []
+    for place in range(3):
+        items += [step(2 * place + 1, run("abc"[place], 0), "y", 1)]
+        items += [step(2 * place + 2, run("d", 2 * place + 1), "y", 1, "h w -> w h")]
+    joined = Call(Function("keras.ops.concatenate"), (Sequence("list", (Ref(2), Ref(4), Ref(6))),))
+    assert shown(items, joined, forward).endswith("return ops.concatenate([*ys, y])")

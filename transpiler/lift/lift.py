@@ -540,7 +540,8 @@ class _Lifter:
         if any(len(output_values(item)) > 1 for item in results):
             return self._line(frame, len(values))
         source, named = self._line(frame, len(results))
-        return source, tuple(name for name, item in zip(named, results, strict=True) if output_values(item))
+        found = tuple(name for name, item in zip(named, results, strict=True) if output_values(item))
+        return (source, found) if any(found) else self._line(frame, len(values))
 
     # ── what was not read ──────────────────────────────────────────────────────────────────────────────────────────
 

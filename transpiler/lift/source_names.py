@@ -52,7 +52,7 @@ def names(frame: SourceFrame, count: int, part: tuple[int, int] = (0, 1)) -> tup
         statement = _statement_at(current)
         if current.span is not None and (inline := _inline_names(current.file).get(current.span)) is not None:
             return (inline,) * count
-        if statement is None or (inner and not _is_all(current.span, getattr(statement, "value", None))):
+        if statement is None or (inner and not _is_all_but_views(current.span, getattr(statement, "value", None))):
             break
         found = _named(statement, current.span, count, part)
         place = _returned(current.file, statement, found) if found else part
@@ -161,15 +161,10 @@ def _same_names(node: ast.Assign, found: tuple[str | None, ...]) -> bool:
 
 def _same(value: ast.expr) -> str | None:
     """The variable of which an expression only gives another view: `x` of `x.reshape(b, -1)[None]`."""
-    match value:
-        case ast.Name(name):
-            return name
-        case ast.Call(func=ast.Attribute(value=base, attr=name)) if name in _VIEWS:
-            return _same(base)
-        case ast.Subscript(value=base, slice=ast.Constant(None)):
-            return _same(base)
-        case _:
-            return None
+    base: ast.expr | None = value
+    while base is not None and not isinstance(base, ast.Name):
+        base = _viewed(base)
+    return None if base is None else base.id
 
 
 @functools.lru_cache(maxsize=64)
@@ -186,6 +181,24 @@ def _as_element(names: tuple[str | None, ...], count: int) -> tuple[str | None, 
 
 def _is_all(span: Span | None, value: ast.expr | None) -> bool:
     return span is not None and value is not None and span == _span(value)
+
+
+def _is_all_but_views(span: Span | None, value: ast.expr | None) -> bool:
+    """Whether what is computed at `span` is the value, or what the value is another view of."""
+    while value is not None and not _is_all(span, value):
+        value = _viewed(value)
+    return value is not None
+
+
+def _viewed(value: ast.expr) -> ast.expr | None:
+    """What an expression only gives another view of: `x` of `x.reshape(b, -1)`."""
+    match value:
+        case ast.Call(func=ast.Attribute(value=base, attr=name)) if name in _VIEWS:
+            return base
+        case ast.Subscript(value=base, slice=ast.Constant(None)):
+            return base
+        case _:
+            return None
 
 
 def _picked(span: Span | None, value: ast.expr) -> int | None:

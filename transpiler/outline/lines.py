@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from transpiler import code as c
@@ -137,6 +137,8 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
     kept: list[Item | BranchItem] = list(items)
     place_of: dict[int, int] = {}
     gone: set[int] = set()
+    named = (item for item in kept if isinstance(item, Item) and len(item.names) == len(item.results))
+    names = {value: name for item in named for value, name in zip(item.results, item.names, strict=True)}
     for place, item in enumerate(kept):
         if not isinstance(item, Item):
             continue
@@ -145,12 +147,22 @@ def _inlined(items: list[Item | BranchItem] | list[Item], uses: dict[int, int]) 
             if inner_place is None or inner_place in gone or uses.get(value) != 1:
                 continue
             current, inner = kept[place], kept[inner_place]
+            between = [at for at in range(inner_place + 1, place) if at not in gone]
+            if any(_renames(kept[at], inner, names) for at in between):
+                continue
             if isinstance(current, Item) and isinstance(inner, Item) and _may_nest(inner, current):
                 kept[place] = dataclasses.replace(current, code=substituted(current.code, value, inner.code))
                 gone.add(inner_place)
         if len(item.results) == 1:
             place_of[item.results[0]] = place
     return [item for place, item in enumerate(kept) if place not in gone]
+
+
+def _renames(item: Item | BranchItem, inner: Item | BranchItem, names: Mapping[int, str | None]) -> bool:
+    """Whether a statement gives a name to something else that a statement before it reads under this name."""
+    if not isinstance(item, Item) or not isinstance(inner, Item) or item.source == inner.source:
+        return False
+    return any(name is not None and name in item.names for name in map(names.get, refs(inner.code)))
 
 
 def _may_nest(inner: Item, outer: Item) -> bool:

@@ -140,10 +140,16 @@ class LocalNames:
         barred = self.in_branch if self.before_branch else ()
         return next((other for other in seconds if self.is_free(other) and other not in barred), None)
 
+    def may_be_collected(self, name: str) -> bool:
+        """Whether what bears this name may be an element of a list instead."""
+        holder = self.holders.get(name)
+        is_single = holder is not None and holder not in self.joined | self.lists
+        return is_single and not self.before_branch and self.may_give_way(name)
+
     def collect(self, value: int, name: str) -> None:
         """Keep a value in the list that torch gathers such values in."""
         gathered = self.author.collections.get(name)
-        if gathered is None or self.before_branch or value in self.joined | self.lists:
+        if gathered is None or not self.may_be_collected(name):
             return
         line = self.grown(value, usable(gathered, self.taken | {name}), Name(name))
         if line is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from transpiler.code import Code
+from transpiler.code import Code, Ref
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
+from transpiler.outline.telling_names import unmoved
 from transpiler.outline.trees import refs
 
 _FARTHEST = 4
@@ -82,12 +83,22 @@ def statements(items: list[Item | BranchItem]) -> Iterator[Item]:
 
 
 def intermediate(items: list[Item | BranchItem]) -> set[tuple[int, ...]]:
-    """Results of statements after which the same line of torch computes what it is about."""
+    """Results of statements after which the same line of torch computes what it is about.
+
+    In a loop that torch unrolled every line runs again: what counts is the next statement, but for those that only give
+    a value another shape.
+    """
     found: set[tuple[int, ...]] = set()
-    last: dict[object, tuple[int, ...]] = {}
+    moves: dict[object, tuple[int, ...]] = {}
+    before: Item | None = None
     for statement in statements(items):
         key = (statement.source, statement.names)
-        if statement.source is not None and key in last:
-            found.add(last[key])
-        last[key] = statement.results
+        if statement.source is not None:
+            if before is not None and (before.source, before.names) == key:
+                found.add(before.results)
+            if key in moves:
+                found.add(moves[key])
+            if isinstance(unmoved(statement.code), Ref):
+                moves[key] = statement.results
+        before = statement
     return found

@@ -21,6 +21,9 @@ NOUNS = {
 }
 """What to call the result of an operation; others bear the operation's name."""
 
+_MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
+"""What gives a value another shape, so that it is still the same thing."""
+
 OPERATORS = {"+": "total", "-": "difference", "*": "product", "/": "ratio"}
 
 
@@ -39,6 +42,24 @@ def telling_name(item: Item, place: int) -> str:
     return base if len(item.results) == 1 else f"{base}{place + 1}"
 
 
-def member_called(code: Code) -> str | None:
-    """`attn` for `self.attn(x)`."""
-    return code.function.name if isinstance(code, Call) and isinstance(code.function, Member) else None
+def member_called(item: Item) -> str | None:
+    """`attn` for `self.attn(x)`, and for that in another shape."""
+    match unmoved(item.code):
+        case Call(Member(name, None)) if len(item.results) == 1:
+            return name
+        case _:
+            return None
+
+
+def unmoved(code: Code) -> Code:
+    """What an expression only gives another shape.
+
+    >>> unmoved(Call(Function("keras.ops.reshape"), (Literal(1), Literal(2))))
+    Literal(value=1)
+    """
+    while True:
+        match code:
+            case Call(Function(name), (moved, *_)) if name in _MOVES:
+                code = moved
+            case _:
+                return code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Literal, Ref, Spread
+from transpiler.code import Binary, Call, Code, Literal, Ref, Spread
 from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem, is_loop, joined_values
@@ -16,7 +16,7 @@ from transpiler.outline.neighbours import Successors, intermediate, join_hint
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return
 from transpiler.outline.repeat_lines import loop_parts, zipped
 from transpiler.outline.repeats import VALUE, Inner, Repeat
-from transpiler.outline.telling_names import member_called, telling_name
+from transpiler.outline.telling_names import member_called, telling_name, unmoved
 from transpiler.outline.trees import member_of, refs, walk
 from transpiler.reserved import GATHERED
 
@@ -25,9 +25,6 @@ _AFTER = 0.5
 
 _APPENDED = Literal(None)
 """Stands for what is in its list already."""
-
-_MOVES = frozenset({"keras.ops.reshape", "keras.ops.transpose", "keras.ops.expand_dims", "keras.ops.squeeze"})
-"""What gives a value another shape, so that it is still the same thing."""
 
 
 class BodyWriter(LocalNames):
@@ -136,8 +133,9 @@ class BodyWriter(LocalNames):
             if result not in self.last:
                 targets.append("_")
                 continue
-            wanted = (wish or {}).get(result) or self._wanted(item, place, hint)
-            targets.append(self.give(result, wanted, member_called(item.code)))
+            wished = (wish or {}).get(result)
+            otherwise = None if wished else member_called(item)
+            targets.append(self.give(result, wished or self._wanted(item, place, hint), otherwise))
         appended = [_appended(self.into[one], Name(self.names[one])) for one in item.results if one in self.into]
         return [Assign(tuple(targets), code, item.comment), *appended]
 
@@ -155,10 +153,13 @@ class BodyWriter(LocalNames):
         read = next(iter(refs(item.code)), None)
         dying = read is not None and len(item.results) == 1 and read not in self.lists and self.is_dead(read)
         before = self.names.get(read) if read is not None and dying else None
-        if hint is None or item.results in self.intermediate:
+        gathered = hint in self.author.collections
+        if hint is None or (item.results in self.intermediate and not gathered):
             return before or hint or self.successor(item.results[place]) or telling_name(item, place)
         name = usable(hint, self.taken)
-        return hint if self.is_free(name) or self.second_name(name) is not None else before or hint
+        is_made = self.holders.get(name, 0) >= len(self.arguments)
+        gives_way = self.second_name(name) is not None or (gathered and is_made and self.may_be_collected(name))
+        return hint if self.is_free(name) or gives_way else before or hint
 
     def _chain(self, item: Item, loop: Chain) -> list[Line]:
         (result,) = item.results
@@ -348,9 +349,10 @@ class BodyWriter(LocalNames):
 
     def _moved(self, item: Item, end: float) -> str | None:
         """The name of the value that a statement only moves, if nothing needs it after `end`."""
-        value = _moved_value(item.code)
-        needed = value is None or self.last.get(value, 0.0) > end
-        return None if needed or value is None else self.names.get(value)
+        moved = unmoved(item.code)
+        if not isinstance(moved, Ref) or self.last.get(moved.value, 0.0) > end:
+            return None
+        return self.names.get(moved.value)
 
     def _join_name(self, join: JoinItem, branch: BranchItem) -> str:
         """The name of what comes out of a branch: that of the value before it, if it isn't needed any more."""
@@ -370,13 +372,6 @@ def _appended(name: str, code: Code) -> Line:
     return Assign((), Call(c.Attribute(Name(name), "append"), (code,)))
 
 
-def _moved_value(code: Code) -> int | None:
-    """The value that is given another shape."""
-    while isinstance(code, Call) and isinstance(code.function, Function) and code.function.name in _MOVES:
-        code = code.arguments[0]
-    return code.value if isinstance(code, Ref) else None
-
-
 def _reads(item: Item, now: float) -> dict[int, float]:
     """When the values that a statement reads are read last."""
     reads: dict[int, float] = dict.fromkeys(refs(item.code), now)
@@ -390,11 +385,12 @@ def _reads(item: Item, now: float) -> dict[int, float]:
 
 
 def _hint(repeat: Repeat, code: Code) -> str | None:
-    """What torch's line calls a value of a turn."""
+    """What torch's line calls a value of a turn; one that it gives no name is called as what it is another shape of."""
     number = VALUE
-    for turn in repeat.turns:
+    for turn, made in zip(repeat.turns, repeat.parts()[2], strict=True):
         if isinstance(code, Inner) and number <= code.number < number + turn.width:
-            return turn.names[code.number - number] if len(turn.names) == turn.width else None
+            name = turn.names[code.number - number] if len(turn.names) == turn.width else None
+            return name or (_hint(repeat, unmoved(made)) if unmoved(made) is not made else None)
         number += turn.width
     return None
 

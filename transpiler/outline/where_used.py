@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Function, Index, Literal, Ref
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Ref
+from transpiler.outline.call_numbers import which_size
 from transpiler.outline.lines import (
     DEEPEST,
     BranchItem,
     Item,
+    body_codes,
     depth,
     is_loop,
     joined_values,
@@ -37,6 +39,8 @@ def inlined_where_used(
     is_part = isinstance(inner.code, Index) and isinstance(inner.code.base, Ref) and not inner.comment
     if is_part and uses.get(value) == 2 and value not in joined_values(items):
         return _with_part(rest, result, value, inner.code)
+    if uses.get(value) == 2 and (either := _in_either_way(result, value, inner)) is not None:
+        return rest, either
     if uses.get(value) != 1:
         return None
     if value not in refs(result):
@@ -46,18 +50,47 @@ def inlined_where_used(
     return rest, substituted(result, value, inner.code)
 
 
+def _in_either_way(result: Code, value: int, inner: Item) -> Code | None:
+    """`self.f(x) + x if self.shortcut else self.f(x)`: a short expression on both ways, of which one is taken."""
+    if not isinstance(result, Conditional) or inner.comment or depth(inner.code) > 1:
+        return None
+    if [refs(way).count(value) for way in (result.test, result.then, result.otherwise)] != [0, 1, 1]:
+        return None
+    return substituted(result, value, inner.code)
+
+
 def _with_nested(
     items: list[Item | BranchItem], result: Code, value: int, inner: Item
 ) -> tuple[list[Item | BranchItem], Code] | None:
     """A value in the statement that reads it."""
     outer = next((item for item in items if isinstance(item, Item) and value in refs(item.code)), None)
-    if outer is None or is_loop(outer.code) or (inner.comment and outer.comment):
+    if outer is None or is_loop(outer.code) or _is_in_comprehension(outer.code, value):
         return None
-    if depth(inner.code) + depth(outer.code) > DEEPEST or _is_in_comprehension(outer.code, value):
-        return None
-    code = substituted(outer.code, value, inner.code)
-    changed = dataclasses.replace(outer, code=code, comment=outer.comment or inner.comment)
-    return [changed if item is outer else item for item in items], result
+    whole = substituted(outer.code, value, inner.code)
+    changed = [dataclasses.replace(outer, code=whole, comment=outer.comment or inner.comment)]
+    if (inner.comment and outer.comment) or depth(whole) > DEEPEST:
+        part = _reader_of(outer.code, value)
+        if part is None or len(outer.results) > 1 or depth(inner.code) + depth(part) > DEEPEST:
+            return None
+        new = Ref(_unused(items, value))
+        code = substituted(part, value, inner.code)
+        rest = transform(outer.code, lambda node: new if node is part else None)
+        changed = [Item((new.value,), code, outer.names, outer.source, inner.comment)]
+        changed.append(dataclasses.replace(outer, code=rest))
+    return [one for item in items for one in (changed if item is outer else [item])], result
+
+
+def _reader_of(code: Code, value: int) -> Code | None:
+    """The innermost arithmetic that reads a value, if it is not the whole expression."""
+    found = [node for node in walk(code) if isinstance(node, Binary) and value in refs(node)]
+    return found[-1] if found and found[-1] is not code else None
+
+
+def _unused(items: list[Item | BranchItem], value: int) -> int:
+    """A number for a new value."""
+    used = {number for code in body_codes(items) for number in refs(code)} | joined_values(items) | {value}
+    used |= {number for item in items if isinstance(item, Item) for number in item.results}
+    return max(number for number in used if which_size(number) is None) + 1
 
 
 def _with_whole(
