@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  (as everybody writes it)
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from tests.networks import randomise
 from tests.source_checks import check_source
@@ -118,6 +119,37 @@ class Mask(nn.Module):
         return x + mask.masked_fill(mask == 2, -5.0)
 
 
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor, *, scale: float = 1.0, gate: Tensor | None = None) -> Tensor:
+        x = self.linear(x) * scale
+        return x if gate is None else x * gate
+
+
+class Scales(nn.Module):
+    """Products with a number and with a tensor, at the same place of one class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Scaled()
+        self.second = Scaled()
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        return self.second(self.first(x, scale=2.0), gate=gate, scale=3.0) + self.first(x, gate=gate)
+
+
+def _vocoder() -> nn.Module:
+    """Transposed convolutions whose kernels are computed."""
+    return nn.Sequential(
+        parametrizations.weight_norm(nn.ConvTranspose1d(4, 8, 8, 4, 2)),
+        nn.LeakyReLU(0.1),
+        parametrizations.weight_norm(nn.ConvTranspose1d(8, 4, 3, 2, 1, 1, groups=2)),
+    )
+
+
 class Flattened(nn.Module):
     """A flatten in front of a Linear, inside a Sequential: the kernel's rows are poured in Keras's order."""
 
@@ -155,6 +187,8 @@ CASES = (
     Case("one_layer", lambda: nn.Conv2d(3, 8, 3, stride=2, padding=1), ((1, 3, 8, 9),)),
     Case("sequential", lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), ((1, 3, 8, 9),)),
     Case("volume", lambda: nn.Sequential(nn.Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8)), ((1, 3, 6, 7, 8),)),
+    Case("scales", Scales, ((1, 5, 8), (1, 5, 1))),
+    Case("vocoder", _vocoder, ((1, 4, 10),), transposes=4),
     Case("encoder", lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), ((1, 5, 16),)),
 )
 
@@ -190,3 +224,16 @@ def test_an_operator_without_a_rule_is_named_with_place_and_skeleton() -> None:
     assert "1, Lonely (test_small_models.py:" in message
     assert "no rule for aten.special_i0e" in message
     assert "add a rule: op aten.special_i0e(self) => keras.ops.…" in message
+
+
+class Decomposed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.diff(x)
+        return torch.special.i0e(x)
+
+
+def test_an_operator_that_is_decomposed_is_not_blamed() -> None:
+    with pytest.raises(ModelError) as caught:
+        transpile(Decomposed(), (torch.randn(1, 4),))
+    assert "aten.special_i0e" in str(caught.value)
+    assert "aten.diff" not in str(caught.value)

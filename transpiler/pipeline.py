@@ -90,7 +90,7 @@ def lifted_and_matched(trace: Trace, book: RuleBook) -> tuple[Program, MatchedPr
         except NoRuleError as error:
             first = first or error
             if error.operators <= replaced:
-                raise first from None  # in the model's own operators, not in those of a decomposition
+                raise first.still_in(error) from None  # in the model's own operators, not in those of a decomposition
             replaced |= error.operators
 
 

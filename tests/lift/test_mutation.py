@@ -146,12 +146,29 @@ class Out(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kept = torch.ones(3, dtype=x.dtype)
         torch.cumsum(x[0, :, 0, 0], 0, out=kept)
-        return kept
+        table = torch.zeros(2, 3, dtype=x.dtype)
+        torch.add(kept, 1, out=table[1])
+        grown = torch.empty(0, dtype=x.dtype)
+        torch.mul(table, kept, out=grown)
+        return grown
 
 
-def test_out_arguments_are_named() -> None:
-    with pytest.raises(ModelError, match=r"cumsum\.out writes to its argument 'out'"):
-        lift(capture(Out(), (torch.ones(2, 3, 4, 5),)))
+def test_out_arguments_are_written_to() -> None:
+    x = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).reshape(2, 3, 4, 5)
+    model = Out()
+    torch.testing.assert_close(run(lift(capture(model, (x,))), x)[0], model(x), rtol=0, atol=0)
+
+
+class SeveralOut(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        values, places = torch.empty_like(x), torch.empty_like(x, dtype=torch.long)
+        torch.sort(x, out=(values, places))
+        return values
+
+
+def test_several_out_arguments_are_named() -> None:
+    with pytest.raises(ModelError, match=r"aten\.sort\.values\S* writes to its arguments 'values', 'indices'"):
+        lift(capture(SeveralOut(), (torch.ones(2, 3),)))
 
 
 def counting(x: Tensor, kept: Tensor) -> Tensor:

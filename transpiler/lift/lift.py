@@ -33,6 +33,7 @@ from transpiler.lift.mutation import (
     family,
     functional,
     functional_operator,
+    results_in_arguments,
     written_tensor,
 )
 from transpiler.lift.program import (
@@ -248,11 +249,12 @@ class _Lifter:
         return self._read_only(node, fake)
 
     def _refuse_out(self, node: torch.fx.Node) -> None:
-        for argument in node.target._schema.arguments:  # type: ignore[union-attr]
-            if argument.alias_info and argument.alias_info.is_write and argument.name in node.kwargs:
-                what = f"{node.target} writes to its argument {argument.name!r}"
-                hint = f"assign the result instead of passing {argument.name}="
-                raise ModelError(Diagnostic(what, where=self._where(node), hint=hint))
+        """Several results that are written to tensors that were there before."""
+        names = results_in_arguments(node.target)  # type: ignore[arg-type]
+        if len(names) > 1 or (names and functional_operator(node.target) is node.target):  # type: ignore[arg-type]
+            what = f"{node.target} writes to its argument{'s' * (len(names) > 1)} {', '.join(map(repr, names))}"
+            hint = f"assign the result instead of passing {names[0] if len(names) == 1 else 'out'}="
+            raise ModelError(Diagnostic(what, where=self._where(node), hint=hint))
 
     def _forget(self, target: torch.fx.Node) -> None:
         """A known tensor that something unknown is written to: constants up to here, and values from now on."""
@@ -372,6 +374,8 @@ class _Lifter:
         source, names = self._line(_frame(node))
         arguments = {name: self._argument(value) for name, value in _bound(node).items()}
         old = self._argument(target)
+        if results_in_arguments(node.target):  # type: ignore[arg-type]
+            old = replace(old, shape=self._value(node.meta["val"]).shape)  # an empty tensor gets the shape it needs
         statements, emit = self._emitter(old.dtype, source, names)
         new = functional(node.target, arguments, old, self._known(node), emit)  # type: ignore[arg-type]
         now = self.node_positions.get(node.name, -1)

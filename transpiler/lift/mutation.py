@@ -108,15 +108,22 @@ def written_tensor(node: torch.fx.Node) -> torch.fx.Node | None:
     if not isinstance(node.target, torch._ops.OpOverload):
         return None
     for index, argument in enumerate(node.target._schema.arguments):
-        if argument.alias_info and argument.alias_info.is_write and index < len(node.args):
-            target = node.args[index]
+        if argument.alias_info and argument.alias_info.is_write:
+            target = node.args[index] if index < len(node.args) else node.kwargs.get(argument.name)
             return target if isinstance(target, torch.fx.Node) else None
     return None
 
 
+def results_in_arguments(operator: torch._ops.OpOverload) -> list[str]:
+    """The names of the arguments that an operator writes its results to and does not read: `out=`."""
+    return [argument.name for argument in operator._schema.arguments if argument.is_out]
+
+
 def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverload:
-    """`aten.relu_.default` as `aten.relu.default`; anything else as it is."""
+    """`aten.relu_.default` and `aten.relu.out` as `aten.relu.default`; anything else as it is."""
     packet = operator.overloadpacket.__name__
+    if results := results_in_arguments(operator):
+        return _returning(operator, results)
     if packet == "detach_":  # export puts it behind every constant, which has no gradient to stop
         return torch.ops.aten.alias.default
     if not packet.endswith("_") or packet.endswith("__"):
@@ -124,6 +131,19 @@ def functional_operator(operator: torch._ops.OpOverload) -> torch._ops.OpOverloa
     functional = getattr(torch.ops.aten, packet[:-1], None)
     overload = getattr(functional, operator._overloadname, None) if functional is not None else None
     return overload if isinstance(overload, torch._ops.OpOverload) else operator
+
+
+def _returning(operator: torch._ops.OpOverload, results: Collection[str]) -> torch._ops.OpOverload:
+    """The overload of an operator that returns what this one writes to the arguments `results`."""
+
+    def signature(schema: torch.FunctionSchema) -> list[tuple[str, str]]:
+        kept = (argument for argument in schema.arguments if argument.name not in results)
+        return [(argument.name, str(argument.type)) for argument in kept]
+
+    packet = operator.overloadpacket
+    others = (getattr(packet, name) for name in packet.overloads() if name != operator._overloadname)
+    wanted = signature(operator._schema)
+    return next((other for other in others if signature(other._schema) == wanted), operator)
 
 
 def copies_itself(node: torch.fx.Node) -> bool:
@@ -150,7 +170,7 @@ def _place(node: torch.fx.Node) -> tuple[object, ...]:
 def functional(
     operator: torch._ops.OpOverload, arguments: Mapping[str, Any], old: Value, known: Known, emit: Emission
 ) -> Value:
-    """What an in-place operator leaves in its tensor, whose value was `old`."""
+    """What an in-place operator leaves in its tensor, whose value was `old` and has the shape of the result."""
     packet = operator.overloadpacket.__name__
     if packet == "copy_":
         return _like(arguments["src"], old, emit)
@@ -161,6 +181,7 @@ def functional(
     if packet == "fill_":
         return emit(aten.full_like.default, {"self": old, "fill_value": arguments["value"]}, old.shape)
     plain = functional_operator(operator)
+    arguments = {name: value for name, value in arguments.items() if name not in results_in_arguments(operator)}
     simpler = scattered(plain, arguments, known, emit)
     return emit(plain, arguments, old.shape) if simpler is None else simpler
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.language.syntax import RuleBook
 from transpiler.lift.complex_pairs import is_complex
@@ -14,11 +16,22 @@ _COMPLEX = "complex tensors are ported as pairs of real ones, and this operator 
 
 
 class NoRuleError(ModelError):
-    """Operators that no rule serves; `operators` are their names."""
+    """Calls of operators that no rule serves, each with the block that it stands in."""
 
-    def __init__(self, problems: list[Diagnostic], operators: frozenset[str]) -> None:
-        super().__init__(problems)
-        self.operators = operators
+    def __init__(self, calls: Sequence[tuple[Block, OpCall]]) -> None:
+        super().__init__(_report(calls))
+        self.calls = tuple(calls)
+
+    @property
+    def operators(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(call.name for _, call in self.calls)
+
+    def still_in(self, later: NoRuleError) -> NoRuleError:
+        """Without those that were decomposed into operators that have rules, as `later` tells by their lines."""
+        places = {(block.path, call.source) for block, call in later.calls}
+        left = [(block, call) for block, call in self.calls if (block.path, call.source) in places]
+        return NoRuleError(left) if left else self
 
 
 def match(program: Program, book: RuleBook) -> MatchedProgram:
@@ -30,7 +43,7 @@ def match(program: Program, book: RuleBook) -> MatchedProgram:
     matcher = _Matcher(RuleIndex(book))
     statements = matcher.statements(program.root)
     if matcher.missing:
-        raise NoRuleError(_report(matcher.missing), frozenset(call.name for _, call in matcher.missing))
+        raise NoRuleError(matcher.missing)
     return MatchedProgram(program.root, statements, program.inputs, program.dropped, program.tied)
 
 
@@ -62,7 +75,7 @@ def _is_complex(call: OpCall) -> bool:
     return any(is_complex(value) for value in (*call.results, *output_values(list(call.arguments.values()))))
 
 
-def _report(missing: list[tuple[Block, OpCall]]) -> list[Diagnostic]:
+def _report(missing: Sequence[tuple[Block, OpCall]]) -> list[Diagnostic]:
     """One diagnostic for each operator and setting, with the first place where it occurs and a count."""
     groups: dict[str, list[tuple[Block, OpCall]]] = {}
     for block, call in missing:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field, replace
 
-from transpiler.code import Code, Literal, Ref
+from transpiler.code import Code, Ref
 from transpiler.outline.forms import Form
 from transpiler.outline.holes import skeleton
 from transpiler.outline.loops import Step
@@ -139,8 +139,8 @@ def _widened(form: Form, arguments: tuple[tuple[str, bool], ...]) -> Form:
 
 
 def _masked(code: Code) -> Code:
-    """The skeleton without values, so that statements are aligned by what they do."""
-    return transform(skeleton(code), lambda node: Literal(None) if isinstance(node, Ref) else None)
+    """The skeleton with one value for all, so that statements are aligned by what they do."""
+    return transform(skeleton(code), lambda node: Ref(0) if isinstance(node, Ref) else None)
 
 
 def _aligned(forms: Rows[Form]) -> list[_Slot]:
