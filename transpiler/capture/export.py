@@ -23,6 +23,7 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import get_innermost_proxy_mode, get_proxy_slot
 from torch.utils import _pytree as pytree
 
+from transpiler.capture.caches import nothing_remembered
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.frames import as_text, running
 from transpiler.capture.in_the_open import in_the_open
@@ -71,6 +72,7 @@ def capture(
             time_limit(EXPORT_LIMIT) if named.beyond_batch else contextlib.nullcontext(),
             recorder.hooked(),
             without_triton(),
+            nothing_remembered(model),
             _quiet(),
             torch.no_grad(),
             _flat(),
