@@ -51,8 +51,30 @@ class Tokens(nn.Module):
         return tokens.transpose(1, 2).reshape(-1, 12, height, width)
 
 
+class Pyramid(nn.Module):
+    """Context of several sizes, brought back by resizing with factors, and padded to what it is joined with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(cells) for cells in (2, 3))
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.head = nn.Conv2d(32, 4, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.stem(x)
+        size = x.shape[-2:]
+        pooled = [nn.functional.interpolate(pool(x), size=size, mode="bilinear") for pool in self.pools]
+        up = self.up(nn.functional.max_pool2d(x, 2))
+        rows, columns = size[0] - up.shape[2], size[1] - up.shape[3]
+        up = nn.functional.pad(up, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+        halves = (nn.functional.interpolate(x, scale_factor=0.5, mode=mode) for mode in ("nearest", "bicubic"))
+        return self.head(torch.cat([x, *pooled, up], 1)), nn.functional.adaptive_max_pool2d(x, (2, 3)), *halves
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[tuple[int, int], ...]]] = {
     "segmentation": (Segmentation, ((32, 48), (37, 53), (64, 21))),
+    "pyramid": (Pyramid, ((32, 48), (37, 53), (64, 21))),
     "tokens": (Tokens, ((32, 48), (37, 53), (64, 21))),
     "slimneck": (lambda: slimneck_module("model").SlimNeck(nc=3), ((64, 96), (96, 160), (32, 224))),
 }

@@ -58,7 +58,25 @@ def diagonal(x: Tensor) -> Tensor:
     return x
 
 
-@pytest.mark.parametrize("function", [channels, masked, places, views, diagonal])
+def pillars(x: Tensor) -> Tensor:
+    """To places that are computed, in a dimension behind another that is kept, of each of the batch."""
+    index = x[:, 0, :, 0].argsort(1)
+    canvas = x.new_zeros(x.shape[0], 9, x.shape[1])
+    batch = torch.arange(x.shape[0])[:, None]
+    canvas[batch, index] = x[..., 0].transpose(1, 2)
+    return canvas.index_put((batch, index - 9), x[..., 1].transpose(1, 2), accumulate=True)
+
+
+def first_places(x: Tensor) -> Tensor:
+    x[:, x[0, :3, 0, 0].argsort()] = x[:, 3:] * 3
+    return x
+
+
+def some(x: Tensor) -> Tensor:
+    return x.masked_scatter(x > 0, x * 2)
+
+
+@pytest.mark.parametrize("function", [channels, masked, places, views, diagonal, pillars, first_places, some])
 def test_writes_give_what_torch_gives(function: Callable[[Tensor], Tensor]) -> None:
     report = transpile(Calls(function).eval(), (torch.randn(2, 3, 6, 5),)).verify(batches=(3,))
     assert report.max_rel_err < 1e-5

@@ -36,3 +36,15 @@ def test_decomposed_operators_compute_the_same() -> None:
 def test_what_stays_without_a_rule_is_named_as_the_model_calls_it() -> None:
     with pytest.raises(ModelError, match=r"no rule for aten.linalg_eigvalsh[\s\S]*op aten.linalg_eigvalsh\(self, UPLO"):
         transpile(Impossible(), (torch.randn(1, 5, 5),), name="Impossible")
+
+
+class Halved(nn.Module):
+    """Decomposed for even sizes only, if the example's are even."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.interpolate(x, scale_factor=0.5, mode="area")
+
+
+def test_a_decomposition_for_the_sizes_of_the_example_alone_is_none() -> None:
+    with pytest.raises(ModelError, match=r"no rule for aten\.adaptive_avg_pool2d"):
+        transpile(Halved(), (torch.randn(2, 3, 8, 12),), dynamic={"x": ("batch", None, "height", "width")})

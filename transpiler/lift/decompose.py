@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import sympy
 import torch
 from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
@@ -15,7 +16,8 @@ from torch.utils import _pytree as pytree
 def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
     """The graph of an operator's call, its placeholders the nodes that it reads, in order; None if torch has none.
 
-    The call is traced on the fake tensors of the exported graph, so dynamic sizes stay dynamic.
+    The call is traced on the fake tensors of the exported graph, so dynamic sizes stay dynamic. A decomposition that
+    asks whether such a size is, say, even would hold for the example alone, and is none.
     """
     operator = node.target
     assert isinstance(operator, torch._ops.OpOverload)
@@ -38,10 +40,14 @@ def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
         result = function(*args, **kwargs)
         return tuple(result) if isinstance(result, tuple | list) else result  # no named tuples of torch's
 
+    guards: list[Any] = [] if mode.shape_env is None else mode.shape_env.guards
+    known = len(guards)
     try:
         with mode, torch.no_grad():
             graph: torch.fx.Graph = make_fx(call)(*fakes).graph
     except Exception:  # noqa: BLE001  (a decomposition that fails is none)
+        return None
+    if any(guard.expr.has(sympy.Eq) for guard in guards[known:]):  # right for the example's sizes only
         return None
     calls = [other for other in graph.nodes if other.op == "call_function"]
     return None if any(other.target is operator for other in calls) else graph

@@ -16,6 +16,7 @@ import torch
 
 from transpiler.lift.emission import Emission
 from transpiler.lift.program import Value
+from transpiler.lift.scatter_computed import written_where_computed
 from transpiler.lift.views import write_diagonal, write_element, write_range, write_slice
 
 aten = torch.ops.aten
@@ -62,9 +63,9 @@ def _index_written(name: str, whole: Value, arguments: Mapping[str, Any], known:
         case "index_put":
             write = _added if arguments.get("accumulate") else _put
             return write(whole, arguments["indices"], arguments["values"], known, emit)
-        case "index_copy":
+        case "index_copy" if known(arguments["index"]) is not None:
             return _put(whole, _along(whole, dim, arguments["index"]), arguments["source"], known, emit)
-        case "index_add" if arguments.get("alpha", 1) == 1:
+        case "index_add" if arguments.get("alpha", 1) == 1 and known(arguments["index"]) is not None:
             return _added(whole, _along(whole, dim, arguments["index"]), arguments["source"], known, emit)
         case "index_fill":
             places = known(arguments["index"])
@@ -96,7 +97,7 @@ def _put(whole: Value, indices: Sequence[Value | None], values: Value, known: Kn
         return _chosen(whole, _trailing(given, len(whole.shape) - place, known, emit), values, emit)
     places = _places(whole, indices, known)
     if places is None:
-        return None
+        return written_where_computed(whole, indices, values, aten.index_copy.default, emit)
     if _is_number(values):
         mask = torch.zeros(places.count, dtype=torch.bool)
         mask[places.flat.reshape(-1)] = True
@@ -109,7 +110,7 @@ def _put(whole: Value, indices: Sequence[Value | None], values: Value, known: Kn
 def _added(whole: Value, indices: Sequence[Value | None], values: Value, known: Known, emit: Emission) -> Value | None:
     places = _places(whole, indices, known)
     if places is None or len(set(places.flat.reshape(-1).tolist())) < places.flat.numel():
-        return None
+        return written_where_computed(whole, indices, values, aten.index_add.default, emit)
     old, new = _in_one_dimension(whole, values, places, emit)
     index = emit.constant(places.flat.reshape(-1), "places")
     present = emit(aten.index_select.default, {"self": old, "dim": places.first, "index": index}, new.shape)
