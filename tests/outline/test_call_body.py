@@ -200,3 +200,37 @@ def test_values_that_torch_gathers_are_elements_of_a_list() -> None:
         items += [step(2 * place + 2, run("d", 2 * place + 1), "y", 1, "h w -> w h")]
     joined = Call(Function("keras.ops.concatenate"), (Sequence("list", (Ref(2), Ref(4), Ref(6))),))
     assert shown(items, joined, forward).endswith("return ops.concatenate([*ys, y])")
+
+
+def test_ways_through_branches_that_ask_the_same_share_names() -> None:
+    """What only one way makes and reads may be called as what only the other one does."""
+    halves = Call(Function("keras.ops.split"), (Ref(0), Literal(2)))
+    first = BranchItem(
+        Name("self.p"), (Item((1, 2), halves, ("q", "k"), None),), (step(3, run("a", 0)), step(4, run("b", 0))), ()
+    )
+    moved = [Call(Function("keras.ops.reshape"), (Ref(value), Literal(4))) for value in (1, 2)]
+    second = BranchItem(
+        Name("self.p"),
+        tuple(step(5 + place, code, "x", 1) for place, code in enumerate(moved)),
+        (),
+        (JoinItem(7, 5, 3), JoinItem(8, 6, 4)),
+    )
+    items: list[Item | BranchItem] = [first, step(9, Binary("*", Ref(0), Ref(0)), "x"), second]
+    result = Binary("+", Binary("*", Ref(7), Ref(8)), Ref(9))
+    assert shown(items, result, "x q k").splitlines() == [
+        "if self.p:",
+        "  q, k = ops.split(x, 2)",
+        "else:",
+        "  q = self.a(x)",
+        "  k = self.b(x)",
+        "x = x * x",
+        "if self.p:",
+        "  q = ops.reshape(q, 4)",
+        "  k = ops.reshape(k, 4)",
+        "return q * k + x",
+    ]
+
+
+def test_of_values_made_side_by_side_only_what_is_read_is_made() -> None:
+    both = Sequence("tuple", (run("a", 0), run("b", 0)))
+    assert shown([step((1, 2), both)], Binary("+", Ref(0), Ref(1)), "x") == "return x + self.a(x)"

@@ -57,10 +57,23 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
         result: what is returned; a value that no torch line names is returned directly.
     """
     uses = uses_of(items, result)
+    items = [_needed(item, uses) if isinstance(item, Item) else item for item in items]
     items = [_as_expression(_nested_branch(item, uses)) if isinstance(item, BranchItem) else item for item in items]
     uses = uses_of(items, result)
     items = _inlined(items, uses)
     return _returned(items, result, uses_of(items, result))
+
+
+def _needed(item: Item, uses: Mapping[int, int]) -> Item:
+    """`y = max(x)` for `y, _ = max(x), argmax(x)`: of values made side by side, those that are read."""
+    code = item.code
+    if type(code) is not c.Sequence or len(code.items) != len(item.results) or len(item.names) != len(item.results):
+        return item
+    places = [place for place, value in enumerate(item.results) if value in uses]
+    if len(places) != 1 or len(item.results) == 1:
+        return item
+    (place,) = places
+    return dataclasses.replace(item, results=(item.results[place],), code=code.items[place], names=(item.names[place],))
 
 
 def with_items(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from transpiler.code import Code, Ref
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
@@ -22,7 +22,14 @@ class Successors:
     def __init__(self, items: list[Item | BranchItem], result: Code) -> None:
         """`result` is what is returned."""
         self._items = list(statements(items))
+        self._all = items
+        self._result = result
         self._branches = [item for item in items if isinstance(item, BranchItem)]
+        self.hints: dict[int, str | None] = {}
+        """What torch's lines call values."""
+        for item in self._items:
+            if len(item.names) == len(item.results):
+                self.hints |= dict(zip(item.results, item.names, strict=True))
         self._uses: dict[int, int] = {}
         self._reader: dict[int, int] = {}
         self._made = {value: place for place, item in enumerate(self._items) for value in item.results}
@@ -60,16 +67,44 @@ class Successors:
             join = next((one for one in branch.joins if value == one.outside), None)
             inner = sum(refs(item.code).count(value) for item in (*branch.then, *branch.otherwise))
             if join is not None and self._uses.get(value) == inner + 2:  # a join counts as two
-                hint = join_hint(join, branch)
+                hint = join_hint(join, branch, self.hints)
                 if hint is not None:
                     yield hint
 
+    def on_one_way(self, branch: BranchItem) -> set[int]:
+        """Values that a branch makes if it is taken, and that only those read that take it."""
+        made = {value for item in branch.then for value in item.results}
+        others = list(refs(self._result))
+        for item in self._all:
+            if isinstance(item, Item):
+                others += refs(item.code)
+                continue
+            is_same = item.test == branch.test and item is not branch
+            others += [one for inner in item.otherwise for one in refs(inner.code)]
+            others += [join.outside for join in item.joins] + refs(item.test)
+            if not is_same:
+                others += [join.inside for join in item.joins]
+            if not is_same and item is not branch:
+                others += [one for inner in item.then for one in refs(inner.code)]
+        return made - set(others)
 
-def join_hint(join: JoinItem, branch: BranchItem) -> str | None:
-    """What torch's lines call what comes out of a branch."""
+
+def join_hint(join: JoinItem, branch: BranchItem, hints: Mapping[int, str | None]) -> str | None:
+    """What torch's lines call what comes out of a branch.
+
+    Args:
+        join: what comes out.
+        branch: that it comes out of.
+        hints: what torch's lines call values: what only gets another shape is called as it was before.
+    """
     for item in (*branch.then, *branch.otherwise):
-        if item.results in ((join.inside,), (join.outside,)) and item.names and item.names[0]:
-            return item.names[0]
+        value = next((one for one in (join.inside, join.outside) if one in item.results), None)
+        if value is not None:
+            moved = unmoved(item.code)
+            before = hints.get(moved.value) if isinstance(moved, Ref) and moved is not item.code else None
+            hint = before or hints.get(value)
+            if hint is not None:
+                return hint
     return None
 
 

@@ -317,7 +317,13 @@ class BodyWriter(LocalNames):
         inside = {join.inside: wishes[join.result] for join in branch.joins}
         outside = {join.outside: wishes[join.result] for join in branch.joins}
         then = self._way(branch, branch.then, inside)
+        apart = self.successors.on_one_way(branch)
+        hidden = {name: value for name, value in self.holders.items() if value in apart}
+        self.holders = {name: value for name, value in self.holders.items() if name not in hidden}
         otherwise = self._way(branch, branch.otherwise, outside)
+        for name, value in hidden.items():  # where both ways bear it, it is needed as long as either needs it
+            other = self.holders.setdefault(name, value)
+            self.last[value] = self.last[other] = max(self.last.get(value, 0.0), self.last.get(other, 0.0))
         self.now += 1
         held = dict(self.names)
         self.holders = {name: value for name, value in self.holders.items() if not self.is_dead(value)}
@@ -365,7 +371,10 @@ class BodyWriter(LocalNames):
         moved = [self._moved(item, end) for item in (*branch.then[-1:], *branch.otherwise[-1:])]
         if moved and moved[0] is not None and len(set(moved)) == 1 and len(branch.joins) == 1:
             return moved[0]
-        return join_hint(join, branch) or "x"
+        inside = self.names.get(join.inside)
+        if inside is not None and inside == before and max(self.last[join.inside], self.last[join.outside]) <= end:
+            return inside
+        return join_hint(join, branch, self.successors.hints) or "x"
 
 
 def _appended(name: str, code: Code) -> Line:
