@@ -232,10 +232,10 @@ class PatchMerging(layers.Layer):
         self.reduction = layers.EinsumDense("...i,io->...o", 2 * dim)
 
     def call(self, x):
-        x0 = x[:, ::2][:, :, ::2]
-        x1 = x[:, 1::2][:, :, ::2]
-        x2 = x[:, ::2][:, :, 1::2]
-        x3 = x[:, 1::2][:, :, 1::2]
+        x0 = x[:, ::2, ::2]
+        x1 = x[:, 1::2, ::2]
+        x2 = x[:, ::2, 1::2]
+        x3 = x[:, 1::2, 1::2]
         x = ops.concatenate([x0, x1, x2, x3], axis=-1)
         x = self.norm(x)
         x = self.reduction(x)

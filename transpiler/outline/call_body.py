@@ -11,6 +11,7 @@ from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, nested
 from transpiler.outline.program import Line
+from transpiler.outline.slices import with_joined_slices
 from transpiler.outline.variables import BodyWriter
 
 
@@ -47,7 +48,7 @@ def call_body(
 
     def written(draft: Draft) -> tuple[CallBody, Mapping[int, str]]:
         writer = BodyWriter(names, flags, draft.items, draft.result, taken, author, lists)
-        lines = writer.lines()
+        lines = tuple(map(with_joined_slices, writer.lines()))
         return CallBody(writer.arguments, lines), writer.invented
 
     return fewest_names(Draft(*nested(items, result)), written)

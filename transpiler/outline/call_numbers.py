@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Unary
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Unary
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import attributes_counted, attributes_read, takes_roots, unpacked_sizes
 from transpiler.outline.holes import HoleFact, Use
@@ -145,6 +145,8 @@ class CallNumbers:
 
         def change(node: Code) -> Code | None:
             match node:
+                case Index(base, (*before, Slice(None, Ref(value), None))) if all(item == Slice() for item in before):
+                    return Index(self.distinguished(base), (*before, Slice(None, self._along(value, len(before)))))
                 case Binary("*", left, right) if left == right and not isinstance(left, Literal):
                     return Binary("*", left, self._beside(right, 1))
                 case Sequence(_, items) if type(node) is Sequence and len(items) > 1:
@@ -153,6 +155,12 @@ class CallNumbers:
                     return None
 
         return transform(code, change)
+
+    def _along(self, value: int, axis: int) -> Code:
+        """A size that bounds an axis: that of the same axis, where it is the same number everywhere."""
+        size = which_size(value)
+        other = Ref(value) if size is None else size_of(size[0], axis)
+        return other if self._vector(other) == self._vector(Ref(value)) is not None else Ref(value)
 
     def _apart(self, items: tuple[Code, ...]) -> tuple[Code, ...]:
         seen: dict[Code, int] = {}
