@@ -288,9 +288,21 @@ def gathered(body: BodyBuilder, tensor: Tensor, dim: int) -> Held:
     """The tensor with one dimension as an axis of its own; its layout has one atom for it."""
     layout = tensor.layout
     atoms = layout.atoms_of(dim)
-    held = body.arrange(tensor, layout, own_axis(layout, atoms))
+    axes = own_axis(layout, atoms)
+    if axes != layout.axes:  # as long as it is given another shape: all that torch sees as one
+        for other in range(len(layout.dims)):
+            axes = _together(axes, layout.atoms_of(other))
+    held = body.arrange(tensor, layout, axes)
     merged = fuse(held.layout)
     return replace(held, layout=merged)
+
+
+def _together(axes: Axes, atoms: Sequence[int]) -> Axes:
+    """The axes with these atoms in one, if they lie in axes of their own, one after the other."""
+    for place in range(len(axes) - len(atoms) + 1):
+        if len(atoms) > 1 and list(axes[place : place + len(atoms)]) == [(atom,) for atom in atoms]:
+            return (*axes[:place], tuple(atoms), *axes[place + len(atoms) :])
+    return axes
 
 
 def own_axis(layout: Layout, atoms: Sequence[int]) -> Axes:

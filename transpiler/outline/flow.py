@@ -226,6 +226,7 @@ class _Merger:
             results = self._codes({flow: self.firsts[flow].result for flow in self.all}, len(self.slots))
         except _Fails:
             return None
+        steps = [self._after_branches(place, step) for place, step in enumerate(steps)]
         rows = sorted((row, code) for flow in self.all for row, code in self._spread(flow, results[flow]))
         return Merged(
             tuple(self._items(steps)), tuple(code for _, code in rows), self.firsts[0].arguments, self.optional
@@ -265,6 +266,36 @@ class _Merger:
         first = min(slot.places)
         step = self.firsts[first].steps[slot.places[first]]
         return MergedStep(slot.results, tuple(code for _, code in spread), tuple(row for row, _ in spread), step)
+
+    def _after_branches(self, place: int, step: MergedStep) -> MergedStep:
+        """The step with what branches before it end with instead of what was computed in them."""
+        ends = self._ends(place, frozenset(self.slots[place].places))
+        codes = tuple(shifted(code, lambda value: Ref(ends.get(value, value))) for code in step.codes)
+        return replace(step, codes=codes)
+
+    def _ends(self, place: int, flows: frozenset[int]) -> dict[int, int]:
+        """What branches before slot `place` end with, by what was computed in them: the same on these flows.
+
+        What a branch ends with has a name after it, what was computed in it may have lost its own.
+        """
+        ends: dict[int, int] = {}
+        for branch in self.branches:
+            is_taken, is_left = flows <= branch.flows, flows <= self.all - branch.flows
+            if branch.otherwise_end > place or not (is_taken or is_left):
+                continue
+            inside = {value for slot in self.slots[branch.start : branch.otherwise_end] for value in slot.results}
+            for (one, other), result in branch.joins.items():
+                value = one if is_taken else other
+                if value in inside:
+                    ends.setdefault(value, result)
+        return ends
+
+    def _joins(self, branch: _Branch) -> tuple[Join, ...]:
+        taken = self._ends(branch.start, branch.flows)
+        left = self._ends(branch.start, self.all - branch.flows)
+        return tuple(
+            Join(result, taken.get(one, one), left.get(other, other)) for (one, other), result in branch.joins.items()
+        )
 
     def _codes(self, codes: dict[int, Code], before: int) -> dict[int, Code]:
         """The codes of several flows over the merged values, joined where they differ."""
@@ -316,10 +347,9 @@ class _Merger:
             if branch.start == branch.otherwise_end and not branch.joins:
                 continue
             items += steps[place : branch.start]
-            joins = tuple(Join(result, one, other) for (one, other), result in branch.joins.items())
             rows = tuple(sorted(row for flow in branch.flows for row in self.members[flow]))
             then, otherwise = steps[branch.start : branch.end], steps[branch.end : branch.otherwise_end]
-            items.append(MergedBranch(rows, tuple(then), tuple(otherwise), joins))
+            items.append(MergedBranch(rows, tuple(then), tuple(otherwise), self._joins(branch)))
             place = branch.otherwise_end
         return [*items, *steps[place:]]
 
