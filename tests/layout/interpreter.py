@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transpiler.code import Binary, Call, Code, Ellipsis_, Function, Index, Literal, Ref, Slice
+from transpiler.code import Binary, Call, Code, Ellipsis_, Function, Index, Literal, Ref, Slice, Spread
 from transpiler.code import Sequence as CodeSequence
 from transpiler.layout.axes import Layout
 from transpiler.layout.body import BodyBuilder, Held
@@ -60,7 +60,11 @@ def evaluate(code: Code | Slice | Ellipsis_ | None, values: dict[int, Any]) -> A
         case Ellipsis_():
             return ...
         case CodeSequence(kind, items):
-            parts = [evaluate(item, values) for item in items]
+            parts = [
+                part
+                for item in items
+                for part in (evaluate(item.items[0], values) if isinstance(item, Spread) else [evaluate(item, values)])
+            ]
             return tuple(parts) if kind == "tuple" else parts
         case Binary(operator, left, right):
             one, other = evaluate(left, values), evaluate(right, values)

@@ -226,3 +226,14 @@ def test_lines_of_a_torch_loop_are_not_nested():
     y = draft.do(concatenate(x, first), None, 311)
     source = render(outline(program(draft.done(y), (None, 4))))
     assert "        x_2 = self.m[0](x)\n        x_2 = self.m[1](x_2)\n" in source
+
+
+def test_a_branch_within_a_branch_goes_on_with_what_the_outer_one_ends_with():
+    """x -> norm, x -> pad -> norm and x -> pad -> drop -> norm: what drop takes is x again after the first branch."""
+    pad, drop, norm = layer("ZeroPadding2D", 1), layer("Dropout", 0.5), layer("BatchNormalization")
+    source = source_of(
+        block("Block", ("norm", norm)),
+        block("Block", ("pad", pad), ("norm", norm)),
+        block("Block", ("pad", pad), ("drop", drop), ("norm", norm)),
+    )
+    assert list(classes(source)) == ["Block", "Net"]
