@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,14 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
+
+from transpiler.lift import short_time
+
+_OURS: Mapping[Any, Callable[..., Any]] = {
+    torch.ops.aten.stft.default: short_time.stft,
+    torch.ops.aten.istft.default: short_time.istft,
+}
+"""Where PyTorch's end in operators that have no counterpart."""
 
 
 def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
@@ -43,7 +52,7 @@ def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
     guards: list[Any] = [] if mode.shape_env is None else mode.shape_env.guards
     known = len(guards)
     try:
-        with mode, torch.no_grad():
+        with mode, torch.no_grad(), _trusted(operator, mode.shape_env):
             graph: torch.fx.Graph = make_fx(call)(*fakes).graph
     except Exception:  # noqa: BLE001  (a decomposition that fails is none)
         return None
@@ -53,7 +62,15 @@ def decomposed(node: torch.fx.Node) -> torch.fx.Graph | None:
     return None if any(other.target is operator for other in calls) else graph
 
 
+def _trusted(operator: torch._ops.OpOverload, sizes: Any) -> contextlib.AbstractContextManager[object]:
+    """Our own functions ask nothing about sizes; what torch asks below them, of strides, binds no size."""
+    ours = operator in _OURS and sizes is not None
+    return sizes.suppress_guards() if ours else contextlib.nullcontext()
+
+
 def _decomposition(operator: torch._ops.OpOverload) -> Callable[..., Any] | None:
+    if operator in _OURS:
+        return _OURS[operator]
     table: Mapping[Any, Callable[..., Any]] = decomposition_table
     composite = operator.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
     found = table.get(operator)

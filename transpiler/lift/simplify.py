@@ -49,6 +49,10 @@ def drops_nothing(operator: torch._ops.OpOverload, arguments: Mapping[str, Any])
     return str(operator).rsplit(".", 1)[0] in _DROPOUTS and arguments.get("p") == 0
 
 
+_FEW = 4
+"""Overlapping windows that are written as slices."""
+
+
 def unchanged(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value) -> Stored | None:
     """The stored tensor that an operator returns as it is: `weight.float()` of a float32 weight."""
     name = str(operator).rsplit(".", 1)[0]
@@ -135,24 +139,39 @@ def _repeated_heads(value: Value, wanted: tuple[Size, Size], emit: Emit) -> Valu
 
 
 def _windows(arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
-    """`unfold`, overlapping windows along a dimension, as the slices that they are, stacked."""
+    """`unfold`: windows side by side are a view, a few that overlap are slices that are stacked, many are sequences."""
     source, dim = arguments["self"], arguments["dimension"] % len(arguments["self"].shape)
     count, size, step = result.shape[dim], arguments["size"], arguments["step"]
-    if not isinstance(count, int):
-        return None
-    shape = (*source.shape[:dim], size, *source.shape[dim + 1 :])
-    windows = [
-        emit(aten.slice.Tensor, {"self": source, "dim": dim, "start": first, "end": first + size}, shape)
-        for first in range(0, count * step, step)
-    ]
-    stacked = emit(
-        aten.stack.default,
-        {"tensors": windows, "dim": dim},
-        (*source.shape[:dim], count, size, *source.shape[dim + 1 :]),
-    )
-    rank = len(result.shape)
-    order = [place for place in range(rank) if place != dim + 1] + [dim + 1]
-    return emit(aten.permute.default, {"self": stacked, "dims": order}, result.shape)
+    before, behind = source.shape[:dim], source.shape[dim + 1 :]
+    if isinstance(count, int) and step == size:
+        used = {"self": source, "dim": dim, "start": 0, "end": count * size}
+        whole = emit(aten.slice.Tensor, used, (*before, count * size, *behind))
+        shape = (*before, count, size, *behind)
+        split = emit(aten.reshape.default, {"self": whole, "shape": sizes_in(shape)}, shape)
+        return _moved_last(split, dim + 1, emit)
+    if isinstance(count, int) and count <= _FEW:
+        windows = [
+            emit(
+                aten.slice.Tensor,
+                {"self": source, "dim": dim, "start": first, "end": first + size},
+                (*before, size, *behind),
+            )
+            for first in range(0, count * step, step)
+        ]
+        stacked = emit(aten.stack.default, {"tensors": windows, "dim": dim}, (*before, count, size, *behind))
+        return _moved_last(stacked, dim + 1, emit)
+    last = len(source.shape) - 1
+    if dim == last:
+        return None  # for a rule
+    given = {**arguments, "self": _moved_last(source, dim, emit), "dimension": last}
+    windows_last = emit(aten.unfold.default, given, (*before, *behind, count, size))
+    order = [*range(dim), last, *range(dim, last), last + 1]
+    return emit(aten.permute.default, {"self": windows_last, "dims": order}, result.shape)
+
+
+def _moved_last(value: Value, dim: int, emit: Emit) -> Value:
+    order = [place for place in range(len(value.shape)) if place != dim] + [dim]
+    return emit(aten.permute.default, {"self": value, "dims": order}, [value.shape[place] for place in order])
 
 
 def _repeats_units(source: Value, shape: tuple[Size, ...]) -> bool:
