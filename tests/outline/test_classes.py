@@ -237,3 +237,16 @@ def test_a_branch_within_a_branch_goes_on_with_what_the_outer_one_ends_with():
         block("Block", ("pad", pad), ("drop", drop), ("norm", norm)),
     )
     assert list(classes(source)) == ["Block", "Net"]
+
+
+def test_no_arithmetic_leads_to_an_axis():
+    """That 2 and 1 are half of an argument is a coincidence."""
+
+    def body(size: int, axis: int) -> Body:
+        draft = Draft("Block", lambda self, size: None, (size,))
+        x = draft.argument()
+        draft.member("norm", layer("BatchNormalization"))
+        return draft.done(draft.do(ops("flip", call("norm", x), Literal(axis)), "x", 20))
+
+    source = source_of(body(4, 2), body(2, 1))
+    assert "axis=2 if self.branch else 1" in source or "ops.flip(self.norm(x), 2 if self.branch else 1)" in source

@@ -14,7 +14,7 @@ from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSi
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
 from transpiler.outline.forms import SEQUENTIAL
-from transpiler.outline.keras_calls import default_of, parameters, same_padding, squared
+from transpiler.outline.keras_calls import default_of, parameters, same_padding, signature, squared
 from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
@@ -66,6 +66,10 @@ class Series(Sequence):
 @dataclass(frozen=True, slots=True)
 class ElementHole(Hole):
     """A literal of an element of a `Series`: its values are tuples, one value for each place."""
+
+
+AXES = frozenset({"axis", "axes"})
+"""Parameters that say where something is done: no arithmetic leads to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +354,9 @@ def _child_uses(code: Code, use: Use) -> list[Use]:
         return [use, use, count][: 1 + len(code.arguments)]
     if isinstance(code, Call):
         name = code.function.name if isinstance(code.function, c.Function | c.Member) else ""
-        names = ("", *("" for _ in code.arguments), *(keyword for keyword, _ in code.keywords))
+        known = tuple(signature(code.function) or ())
+        given = (known[place] if place < len(known) else "" for place in range(len(code.arguments)))
+        names = ("", *(name if name in AXES else "" for name in given), *(keyword for keyword, _ in code.keywords))
         operand = code.arguments[0] if code.arguments and isinstance(code.arguments[0], Ref) else None
         inner = replace(use, function=name.rpartition(".")[2], operand=operand)
         return [replace(inner, parameter=parameter) for parameter in names]

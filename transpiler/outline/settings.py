@@ -11,7 +11,7 @@ from transpiler.code import Binary, Code, Conditional, Function, Literal, Unary
 from transpiler.lowered import Basic
 from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
-from transpiler.outline.holes import HoleFact, Use, families
+from transpiler.outline.holes import AXES, HoleFact, Use, families
 from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
@@ -161,10 +161,21 @@ class Settings:
         return Name(name)
 
     def _solved_in_call(self, hole: HoleFact) -> Code:
+        if hole.use.parameter in AXES and hole.varies():
+            return self._axis(hole)
         code = self.numbers.find(hole)
         if code is None and not hole.varies():
             return code_of(next(iter(hole.values.values())))
         return self.through_self(code if code is not None else self._solved_hole(hole))
+
+    def _axis(self, hole: HoleFact) -> Code:
+        """`2 if self.branch else 1`."""
+        first = next(iter(hole.values.values()))
+        inside = [row for row, value in hole.values.items() if key_of(value) == key_of(first)]
+        others = {key_of(value): value for row, value in hole.values.items() if row not in inside}
+        if len(others) > 1 or len(hole.values) < len(self.rows):
+            return self.through_self(self._parameter(hole))
+        return Conditional(self.answer_in_call(inside, "branch"), code_of(first), code_of(*others.values()))
 
     def through_self(self, code: Code) -> Code:
         """The expression with attributes of self for what only the constructor knows."""
