@@ -33,6 +33,15 @@ def test_a_long_conditional_is_a_branch():
     assert rewritten(line, Return(Name("x"))).body[0] == If(FLAGS[0], (Assign(("x",), roll),))
 
 
+def test_only_one_way_is_computed():
+    one, other = (
+        ops("einsum", Literal("abc,cd->abd" * 2), Name("x")),
+        ops("einsum", Literal("ab,bd->ad" * 2), Name("x")),
+    )
+    line = Assign(("y",), Conditional(FLAGS[0], one, other))
+    assert rewritten(line, Return(Name("y"))).body[0] == If(FLAGS[0], (Assign(("y",), one),), (Assign(("y",), other),))
+
+
 def test_what_is_short_stays_as_it_is():
     line = Assign(("x",), Conditional(FLAGS[0], ops("relu", ops("exp", Name("x"))), Name("x")))
     assert rewritten(line, Return(Name("x"))).body == (line, Return(Name("x")))
@@ -98,44 +107,49 @@ _BODIES = st.lists(
 )
 
 
-def _run(lines: tuple[Line, ...], values: dict[str, object]) -> object:
-    """What the lines return: an expression over the arguments; loops take two turns."""
+def _run(lines: tuple[Line, ...], values: dict[str, object], done: list[object]) -> object:
+    """What the lines return: an expression over the arguments; loops take two turns. `done` is what they call."""
     for line in lines:
         match line:
             case Assign((name,), value):
-                values[name] = _value(value, values)
+                values[name] = _value(value, values, done)
             case If(test, then, otherwise):
-                returned = _run(then if values[test.name] else otherwise, values)
+                returned = _run(then if values[test.name] else otherwise, values, done)
                 if returned is not None:
                     return returned
             case For(_, _, body):
                 for _ in range(2):
-                    _run(body, values)
+                    _run(body, values, done)
             case Return(value):
-                return _value(value, values)
+                return _value(value, values, done)
     return None
 
 
-def _value(code: Code, values: dict[str, object]) -> object:
+def _value(code: Code, values: dict[str, object], done: list[object]) -> object:
     match code:
         case Name(name):
             return values[name]
         case Conditional(test, then, otherwise):
-            return _value(then if values[test.name] else otherwise, values)
+            return _value(then if values[test.name] else otherwise, values, done)
         case Binary(operator, left, right):
-            return (operator, _value(left, values), _value(right, values))
+            return (operator, _value(left, values, done), _value(right, values, done))
         case Call(function, arguments):
-            return (function, *(_value(argument, values) for argument in arguments))
+            made = (function, *(_value(argument, values, done) for argument in arguments))
+            done.append(made)
+            return made
         case _:
             return code
 
 
 @settings(max_examples=60, deadline=None)
 @given(_BODIES, _expressions(), st.booleans(), st.booleans())
-def test_the_lines_compute_what_they_computed(lines, result, first, second):
+def test_the_lines_compute_what_they_computed_and_call_nothing_else(lines, result, first, second):
     start = {**{name: name for name in VARIABLES}, "self.first": first, "self.second": second}
     body = (*lines, Return(result))
     definition = rewritten(*body)
-    assert _run(definition.body, dict(start)) == _run(body, dict(start))
+    done: list[object] = []
+    called: list[object] = []
+    assert _run(definition.body, dict(start), called) == _run(body, dict(start), done)
+    assert sorted(map(repr, called)) == sorted(map(repr, done))
     before = ClassDefinition("Block", ("Block.",), (), (), VARIABLES, body)
     assert len(shown(definition).splitlines()) <= len(shown(before).splitlines())

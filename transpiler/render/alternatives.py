@@ -104,11 +104,11 @@ def _settled(line: Assign) -> Lines:
 
 def _inner_calls(code: Code) -> Iterator[Code]:
     """What is computed in any case, and is a tensor."""
+    if isinstance(code, Conditional | Comprehension):
+        return
     for child in children(code):
         if isinstance(child, Conditional) and isinstance(child.otherwise, Name):
             yield child
-        if isinstance(child, Conditional | Comprehension):
-            continue
         if isinstance(child, Call) and _is_tensor(child):
             yield child
         yield from _inner_calls(child)
