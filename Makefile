@@ -26,12 +26,13 @@ test: $(READY) ## All tests but the zoo
 fuzz: $(READY) ## 12,000 broken checkpoints, indices and plans, other ones each time
 	KERASCRIBE_FUZZ=4000 $(BIN)/python -m pytest tests/weights/test_fuzz.py
 
-check: $(READY) ## Style, format and types
+check: $(READY) ## Style, format, types, and that the example's source is what its rules give
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(if $(GENERATED),$(BIN)/ruff check --isolated $(GENERATED))
 	$(if $(GENERATED),$(BIN)/ruff format --isolated --check $(GENERATED))
 	$(BIN)/mypy
+	$(BIN)/kerascribe generate --check $(EXAMPLE)/slimneck.rules
 
 format: $(READY) ## Let ruff format and mend what it can
 	$(BIN)/ruff format .

@@ -45,11 +45,10 @@ class TFConv(layers.Layer):
         else:
             self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
         self.bn = layers.BatchNormalization(momentum=0.97)
-        self.act = (
-            layers.Activation("silu" if act is True else act)
-            if act
-            else layers.Identity()
-        )
+        if act:
+            self.act = layers.Activation("silu" if act is True else act)
+        else:
+            self.act = layers.Identity()
 
     def call(self, x):
         return self.act(self.bn(self.conv(x)))
@@ -219,10 +218,9 @@ class TFGSConvShuffleNet(layers.Layer):
     def call(self, x):
         x1 = self.cv1(x)
         x2 = ops.concatenate([x1, self.cv2(x1)], axis=-1)
-        x2 = ops.transpose(
-            ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (2, self.c)), (0, 1, 2, 4, 3)
-        )  # n h w c2 c1 -> n h w c1 c2
-        return ops.reshape(x2, (-1,) + ops.shape(x2)[1:3] + (self.c2,))
+        x2 = ops.reshape(x2, (-1, *ops.shape(x2)[1:3], 2, self.c))
+        x2 = ops.transpose(x2, (0, 1, 2, 4, 3))  # n h w c2 c1 -> n h w c1 c2
+        return ops.reshape(x2, (-1, *ops.shape(x2)[1:3], self.c2))
 
 
 @serializable
@@ -263,11 +261,8 @@ class TFDetect(layers.Layer):
             grid = ops.stack([xv, yv], axis=-1) - 0.5
             anchor_grid = self.anchors[i] * self.stride[i]
             y = ops.sigmoid(y)
-            xy, wh, conf = ops.split(
-                ops.reshape(y, (-1,) + ops.shape(y)[1:3] + (self.na, self.no)),
-                [2, 4],
-                axis=-1,
-            )
+            y = ops.reshape(y, (-1, *ops.shape(y)[1:3], self.na, self.no))
+            xy, wh, conf = ops.split(y, [2, 4], axis=-1)
             xy = (xy * 2 + ops.expand_dims(grid, 2)) * self.stride[i]
             wh = (wh * 2) ** 2 * anchor_grid
             y = ops.concatenate([xy, wh, conf], axis=-1)
