@@ -250,3 +250,25 @@ def test_no_arithmetic_leads_to_an_axis():
 
     source = source_of(body(4, 2), body(2, 1))
     assert "axis=2 if self.branch else 1" in source or "ops.flip(self.norm(x), 2 if self.branch else 1)" in source
+
+
+def test_a_weight_as_large_as_the_input_is_made_in_build(tmp_path):
+    def masked(size: int) -> Body:
+        draft = Draft("Masked", lambda self: None, ())
+        x = draft.argument()
+        draft.arguments[0] = dataclasses.replace(draft.arguments[0], shape=(None, size, size, 4))
+        draft.member("mask", WeightAttribute((size, size, 1), "float32", True))
+        return draft.done(draft.do(Binary("+", x, Member("mask")), "x", 20))
+
+    draft = Draft("Net")
+    x: Code = draft.argument("x", "n h w c")
+    draft.member("large", masked(8))
+    draft.member("pool", layer("AveragePooling2D", 2))
+    draft.member("small", masked(4))
+    for place, member in enumerate(("large", "pool", "small")):
+        x = draft.do(call(member, x), "x", 200 + place)
+    source = render(outline(program(draft.done(x), (None, 8, 8, 4), name="Net")))
+    check_source(source)
+    assert "self.mask = self.add_weight(" in source.partition("def build(self, input_shape):")[2]
+    assert "shape=(input_shape[1], input_shape[2], 1)" in source
+    check_runs(source, [(1, 8, 8, 4)], tmp_path, "built")
