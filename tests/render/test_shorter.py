@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence, Unary
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Name, Return
 from transpiler.render.classes import class_text
 from transpiler.render.format import formatted
@@ -114,7 +114,7 @@ def _run(lines: tuple[Line, ...], values: dict[str, object], done: list[object])
             case Assign((name,), value):
                 values[name] = _value(value, values, done)
             case If(test, then, otherwise):
-                returned = _run(then if values[test.name] else otherwise, values, done)
+                returned = _run(then if _holds(test, values) else otherwise, values, done)
                 if returned is not None:
                     return returned
             case For(_, _, body):
@@ -125,12 +125,16 @@ def _run(lines: tuple[Line, ...], values: dict[str, object], done: list[object])
     return None
 
 
+def _holds(test: Code, values: dict[str, object]) -> bool:
+    return not _holds(test.operand, values) if isinstance(test, Unary) else bool(values[test.name])
+
+
 def _value(code: Code, values: dict[str, object], done: list[object]) -> object:
     match code:
         case Name(name):
             return values[name]
         case Conditional(test, then, otherwise):
-            return _value(then if values[test.name] else otherwise, values, done)
+            return _value(then if _holds(test, values) else otherwise, values, done)
         case Binary(operator, left, right):
             return (operator, _value(left, values, done), _value(right, values, done))
         case Call(function, arguments):
