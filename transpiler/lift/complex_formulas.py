@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 import torch
 
 from transpiler.lift import fourier
+from transpiler.lift.arranging import expanded
 from transpiler.lift.emission import Emission
 from transpiler.lift.fourier import Pair
-from transpiler.lift.program import Size, SymbolicSize, Value
+from transpiler.lift.program import Size, Value
 
 aten = torch.ops.aten
 Shape: TypeAlias = Sequence[Size]
@@ -115,20 +116,13 @@ def _combined(arguments: Mapping[str, Any], shape: Shape, emit: Emission, operat
     (re, im), (re_2, im_2) = _parts(arguments["self"]), _parts(arguments["other"])
     real = _call(emit, operator, shape, re, re_2)
     if im_2 is None:
-        return real, _expanded(im, shape, emit)
+        return real, expanded(im, shape, emit)
     if not isinstance(im_2, Value):
         return real, _call(emit, operator, shape, im, im_2)
     if im is None:
         im_2 = im_2 if operator is aten.add.Tensor else _call(emit, aten.neg.default, im_2.shape, im_2)
-        return real, _expanded(im_2, shape, emit)
+        return real, expanded(im_2, shape, emit)
     return real, _call(emit, operator, shape, im, im_2)
-
-
-def _expanded(value: Value, shape: Shape, emit: Emission) -> Value:
-    if tuple(value.shape) == tuple(shape):
-        return value
-    sizes = [size if isinstance(size, int) else SymbolicSize(size) for size in shape]
-    return emit(aten.expand.default, {"self": value, "size": sizes}, shape)
 
 
 def _squared_norm(pair: Pair, emit: Emission) -> Value:
@@ -200,7 +194,7 @@ def _as_complex(arguments: Mapping[str, Any], shape: Shape, emit: Emission) -> R
 
 
 def _put_together(arguments: Mapping[str, Any], shape: Shape, emit: Emission) -> Result:
-    return _expanded(arguments["real"], shape, emit), _expanded(arguments["imag"], shape, emit)
+    return expanded(arguments["real"], shape, emit), expanded(arguments["imag"], shape, emit)
 
 
 def _polar(arguments: Mapping[str, Any], shape: Shape, emit: Emission) -> Result:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import torch
 
+from transpiler.lift.arranging import broadcast_shape, permuted
 from transpiler.lift.emission import Emission
-from transpiler.lift.program import Size, Stored, Value
+from transpiler.lift.program import Stored, Value
 from transpiler.lift.scatter import Known
 from transpiler.lift.simplify import sizes_in
 
@@ -56,7 +56,7 @@ def _enumerated(node: torch.fx.Node, source: Value, emit: Emission) -> Value | N
         return None
     rest = range(len(places), len(source.shape))
     order = [*sorted(range(len(places)), key=lambda dim: places[dim]), *rest]  # type: ignore[arg-type,return-value]
-    value = _permuted(source, order, emit)
+    value = permuted(source, order, emit)
     for place in range(rank):
         if place not in places:
             shape = [*value.shape[:place], 1, *value.shape[place:]]
@@ -83,7 +83,7 @@ def _one_of_each(node: torch.fx.Node, source: Value, given: list[Any], emit: Emi
     if any(not _same(size, shape[dim]) for size, dim in zip(_shape(indices[dims[-1]]), dims[:-1], strict=False)):
         return None
     rest = [dim for dim in range(len(source.shape)) if dim not in dims]
-    value = _permuted(source, [*dims, *rest], emit)
+    value = permuted(source, [*dims, *rest], emit)
     each, beside = index.shape[: len(places)], [source.shape[dim] for dim in rest]
     wide = [*each, math.prod(index.shape[len(places) :]), *[1] * len(rest)]
     index = emit(aten.reshape.default, {"self": index, "shape": sizes_in(wide)}, wide, "int64")
@@ -93,7 +93,7 @@ def _one_of_each(node: torch.fx.Node, source: Value, given: list[Any], emit: Emi
     first = dims[0] if dims == list(range(dims[0], dims[-1] + 1)) else 0
     behind = [*given[dims[-1]].shape, *beside]
     value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(behind)}, behind)
-    return _permuted(value, [*range(rank, rank + first), *range(rank), *range(rank + first, len(behind))], emit)
+    return permuted(value, [*range(rank, rank + first), *range(rank), *range(rank + first, len(behind))], emit)
 
 
 def _gathered(source: Value, given: list[Any], result: Value, known: Known, emit: Emission) -> Value | None:
@@ -110,18 +110,12 @@ def _gathered(source: Value, given: list[Any], result: Value, known: Known, emit
     first = dims[0] if together else 0  # torch puts them in front where a dimension lies between
     rest = [dim for dim in range(len(source.shape)) if dim not in dims]
     order = [*rest[:first], *dims, *rest[first:]]
-    value = _permuted(source, order, emit)
+    value = permuted(source, order, emit)
     if len(dims) > 1:
         shape = [*value.shape[:first], math.prod(sizes), *value.shape[first + len(dims) :]]
         value = emit(aten.reshape.default, {"self": value, "shape": sizes_in(shape)}, shape)
     index = _joined([indices[dim] for dim in dims], sizes, known, emit)
     return emit(aten.index.Tensor, {"self": value, "indices": [None] * first + [index]}, result.shape)
-
-
-def _permuted(value: Value, order: list[int], emit: Emission) -> Value:
-    if order == sorted(order):
-        return value
-    return emit(aten.permute.default, {"self": value, "dims": order}, [value.shape[dim] for dim in order])
 
 
 def _without_masks(given: list[Any], known: Known, emit: Emission) -> list[Any]:
@@ -151,14 +145,9 @@ def _joined(indices: list[Any], sizes: list[Any], known: Known, emit: Emission) 
     place = wrapped[0]
     for index, size in zip(wrapped[1:], sizes[1:], strict=True):
         scaled = emit(aten.mul.Tensor, {"self": place, "other": size}, place.shape, "int64")
-        shape = _broadcast(scaled.shape, index.shape)
+        shape = broadcast_shape(scaled.shape, index.shape)
         place = emit(aten.add.Tensor, {"self": scaled, "other": index}, shape, "int64")
     return place
-
-
-def _broadcast(one: Sequence[Size], other: Sequence[Size]) -> tuple[Size, ...]:
-    pairs = zip_longest(reversed(one), reversed(other), fillvalue=1)
-    return tuple(b if a == 1 else a for a, b in pairs)[::-1]
 
 
 def _constant(index: Value, known: Known) -> torch.Tensor | None:

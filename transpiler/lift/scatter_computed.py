@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import zip_longest
 
 import torch
 
+from transpiler.lift.arranging import broadcast_shape, expanded, permuted
 from transpiler.lift.emission import Emission
 from transpiler.lift.program import Size, Value
 from transpiler.lift.simplify import sizes_in
@@ -30,20 +30,16 @@ def written_where_computed(
     sizes, beside = [whole.shape[dim] for dim in dims], [whole.shape[dim] for dim in rest]
     index, shape = _joined(given, sizes, emit)
     first = dims[0] if dims == list(range(dims[0], dims[0] + len(dims))) else 0
-    between = [
-        *beside[:first],
-        *shape,
-        *beside[first:],
-    ]  # the index's, where torch has them
-    values = _expanded(values, between, emit)
+    between = [*beside[:first], *shape, *beside[first:]]  # the index's dimensions where torch has them
+    values = expanded(values, between, emit)
     order = [*range(first, first + len(shape)), *range(first), *range(first + len(shape), len(between))]
-    source = _reshaped(_permuted(values, order, emit), [math.prod(shape), *beside], emit)
-    turned = _permuted(whole, [*dims, *rest], emit)
+    source = _reshaped(permuted(values, order, emit), [math.prod(shape), *beside], emit)
+    turned = permuted(whole, [*dims, *rest], emit)
     flat = _reshaped(turned, [math.prod(sizes), *beside], emit)
     arguments = {"self": flat, "dim": 0, "index": index, "source": source}
     written = _reshaped(emit(write, arguments, flat.shape), [*sizes, *beside], emit)
     back = [[*dims, *rest].index(dim) for dim in range(len(whole.shape))]
-    return _permuted(written, back, emit)
+    return permuted(written, back, emit)
 
 
 def _joined(indices: Sequence[Value], sizes: Sequence[Size], emit: Emission) -> tuple[Value, tuple[Size, ...]]:
@@ -51,7 +47,7 @@ def _joined(indices: Sequence[Value], sizes: Sequence[Size], emit: Emission) -> 
     place, shape = _wrapped(indices[0], sizes[0], emit), tuple(indices[0].shape)
     for index, size in zip(indices[1:], sizes[1:], strict=True):
         scaled = emit(aten.mul.Tensor, {"self": place, "other": sizes_in([size])[0]}, shape, "int64")
-        shape = _broadcast(shape, index.shape)
+        shape = broadcast_shape(shape, index.shape)
         place = emit(aten.add.Tensor, {"self": scaled, "other": _wrapped(index, size, emit)}, shape, "int64")
     return _reshaped(place, [math.prod(shape)], emit, "int64"), shape
 
@@ -59,24 +55,6 @@ def _joined(indices: Sequence[Value], sizes: Sequence[Size], emit: Emission) -> 
 def _wrapped(index: Value, size: Size, emit: Emission) -> Value:
     """Places that may be counted from the end."""
     return emit(aten.remainder.Scalar, {"self": index, "other": sizes_in([size])[0]}, index.shape, "int64")
-
-
-def _broadcast(one: Sequence[Size], other: Sequence[Size]) -> tuple[Size, ...]:
-    pairs = zip_longest(reversed(one), reversed(other), fillvalue=1)
-    return tuple(b if a == 1 else a for a, b in pairs)[::-1]
-
-
-def _expanded(value: Value, shape: Sequence[Size], emit: Emission) -> Value:
-    if tuple(value.shape) == tuple(shape):
-        return value
-    return emit(aten.expand.default, {"self": value, "size": sizes_in(shape)}, shape)
-
-
-def _permuted(value: Value, order: Sequence[int], emit: Emission) -> Value:
-    if list(order) == sorted(order):
-        return value
-    shape = [value.shape[dim] for dim in order]
-    return emit(aten.permute.default, {"self": value, "dims": list(order)}, shape)
 
 
 def _reshaped(value: Value, shape: Sequence[Size], emit: Emission, dtype: str | None = None) -> Value:
