@@ -14,7 +14,7 @@ from functools import cached_property
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Unary
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import attributes_counted, attributes_read, takes_roots, unpacked_sizes
-from transpiler.outline.holes import HoleFact, Use
+from transpiler.outline.holes import AXES, HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
 from transpiler.outline.trees import code_of, names_in, refs, same, transform
@@ -93,7 +93,7 @@ class CallNumbers:
             found = self._first([*self.settings, *self._roots], values)
             if found is not None:
                 return found
-        if not telling or hole.use.parameter == "axis" or hole.use.function not in _SIZED:
+        if not telling or hole.use.parameter in AXES or hole.use.function not in _SIZED:
             return None
         found = self._first([*self._numbers, *self.sizes], values) or self._first(self._pairs, values)
         merged = _product_of_axes(hole.use)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from transpiler.code import Code
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.names import LAYER_KEYWORDS, usable
-from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Name, Parameter, Required
+from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Name, Parameter, Required, Return
 from transpiler.outline.settings import Settings
 from transpiler.outline.trees import names_in, transform, with_names
 
@@ -45,7 +45,7 @@ def used_names(lines: Iterable[Line], read: Iterable[str]) -> set[str]:
     used = set(read)
     for line in lines:
         match line:
-            case Assign(_, value, _):
+            case Assign(_, value, _) | Return(value, _):
                 used.update(names_in(value))
             case If(test, then, otherwise):
                 used.update(names_in(test))
@@ -53,8 +53,6 @@ def used_names(lines: Iterable[Line], read: Iterable[str]) -> set[str]:
             case For(_, iterable, body):
                 used.update(names_in(iterable))
                 used |= used_names(body, ())
-            case _:
-                pass
     return used
 
 

@@ -104,6 +104,7 @@ def body_codes(items: Iterable[Item | BranchItem]) -> list[Code]:
 
 
 def uses_of(items: list[Item | BranchItem], result: Code) -> dict[int, int]:
+    """How often each value is read; what comes out of a branch reads what it is on either way."""
     uses: dict[int, int] = {}
 
     def count(values: list[int]) -> None:
@@ -206,6 +207,7 @@ def depth(code: Code) -> int:
 
 
 def substituted(code: Code, value: int, by: Code) -> Code:
+    """The expression with another one for a value."""
     return shifted(code, lambda number: by if number == value else Ref(number))
 
 

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from transpiler.code import Call, Code, Conditional, Function, Index, Literal, Member
 from transpiler.outline.choices import negated
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Return
+from transpiler.outline.constructor import used_names
+from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
 from transpiler.outline.trees import children, names_in, transform, walk
 
 Lines: TypeAlias = tuple[Line, ...]
@@ -136,18 +137,8 @@ def _transposes(code: Code) -> bool:
 def _is_dead(name: str, after: Sequence[Line]) -> bool:
     """Whether nothing reads the variable before it gets another value."""
     for line in after:
-        if name in _read(line):
+        if name in used_names((line,), ()):
             return False
         if isinstance(line, Assign) and name in line.targets:
             return True
     return True
-
-
-def _read(line: Line) -> set[str]:
-    match line:
-        case Assign(_, value, _) | Return(value, _):
-            return set(names_in(value))
-        case If(test, then, otherwise):
-            return {*names_in(test), *(name for inner in (*then, *otherwise) for name in _read(inner))}
-        case For(_, iterable, body):
-            return {*names_in(iterable), *(name for inner in body for name in _read(inner))}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Return
 from transpiler.render.alternatives import Lines, alternatives
@@ -22,14 +23,25 @@ _DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """A statement, and one way to write it."""
-
+class _Statement:
     line: Line
     depth: int
     after: Lines
+    """All that may run after it."""
     is_call: bool
-    lines: Lines
+
+    def ways(self) -> tuple[Lines, ...]:
+        """The statement as it is and its alternatives; none where there is nothing to choose."""
+        if not any(len(text) > _WIDTH for text in statement_texts((self.line,), self.depth)):
+            return ()
+        others = tuple(alternatives(self.line, self.after, is_call=self.is_call))
+        return ((self.line,), *others) if others else ()
+
+    def text(self, way: Lines) -> str:
+        """One way to write it, as deep as it stands."""
+        nest = ["class Trial:", f"{INDENT}def call(self):"]
+        nest += [f"{INDENT * depth}if True:" for depth in range(_DEPTH, self.depth)]
+        return "\n".join((*nest, *statement_texts(way, self.depth)))
 
 
 def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
@@ -39,83 +51,71 @@ def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
         classes: every name is final.
     """
     result = tuple(classes)
+    heights: dict[str, int] = {}
     for _ in range(_MOST_ROUNDS):
-        trials = list(_trials(result))
-        if not trials:
-            break
-        heights = _heights(trials)
-        best: dict[tuple[Line, int, Lines, bool], tuple[int, int, Lines]] = {}
-        for trial, height in zip(trials, heights, strict=True):
-            key = (trial.line, trial.depth, trial.after, trial.is_call)
-            rank = (height, len(trial.lines), trial.lines)
-            if key not in best or rank[:2] < best[key][:2]:
-                best[key] = rank
-        chosen = {key: lines for key, (_, _, lines) in best.items() if lines != (key[0],)}
+        statements = list(_statements(result))
+        choices = {number: ways for number, statement in enumerate(statements) if (ways := statement.ways())}
+        texts = {statements[number].text(way) for number, ways in choices.items() for way in ways}
+        heights |= _heights(sorted(texts - heights.keys()))
+        chosen: dict[int, Lines] = {}
+        for number, ways in choices.items():
+            statement = statements[number]
+            best = min(ways, key=lambda way: (heights[statement.text(way)], len(way)))
+            if best != ways[0]:
+                chosen[number] = best
         if not chosen:
             break
-        result = tuple(_rewritten(definition, chosen) for definition in result)
+        result = _rewritten(result, chosen)
     return result
 
 
-def _trials(classes: Sequence[ClassDefinition]) -> Iterator[_Trial]:
-    for definition in classes:
-        for lines, is_call in ((definition.setup, False), (definition.build, False), (definition.body, True)):
-            for line, depth, after in _statements(lines, _DEPTH, ()):
-                if not _may_be_long(line, depth):
-                    continue
-                others = list(alternatives(line, after, is_call=is_call))
-                for way in ((line,), *others) if others else ():
-                    yield _Trial(line, depth, after, is_call, way)
-
-
-def _statements(lines: Lines, depth: int, after: Lines) -> Iterator[tuple[Line, int, Lines]]:
-    """Every statement, how deep it stands, and all that may run after it."""
-    for place, line in enumerate(lines):
-        rest = (*lines[place + 1 :], *after)
-        match line:
-            case If(_, then, otherwise):
-                yield from _statements(then, depth + 1, rest)
-                yield from _statements(otherwise, depth + 1, rest)
-            case For(_, _, body):
-                yield from _statements(body, depth + 1, (*rest, line))
-            case Assign() | Return():
-                yield line, depth, rest
-
-
-def _may_be_long(line: Line, depth: int) -> bool:
-    return any(len(text) > _WIDTH for text in statement_texts((line,), depth))
-
-
-def _heights(trials: Sequence[_Trial]) -> list[int]:
-    """How many lines the formatter makes of each."""
-    texts = []
-    for trial in trials:
-        nest = ["class Trial:", f"{INDENT}def call(self):"]
-        nest += [f"{INDENT * depth}if True:" for depth in range(_DEPTH, trial.depth)]
-        texts.append("\n".join((*nest, *statement_texts(trial.lines, trial.depth))))
-    parts = formatted("\n\n\n".join(texts)).split("class Trial:")[1:]
-    return [len(part.strip().splitlines()) for part in parts]
-
-
-def _rewritten(definition: ClassDefinition, chosen: Mapping[tuple[Line, int, Lines, bool], Lines]) -> ClassDefinition:
-    def renewed(lines: Lines, depth: int, after: Lines, *, is_call: bool) -> Iterator[Line]:
+def _statements(classes: Sequence[ClassDefinition]) -> Iterator[_Statement]:
+    def below(lines: Lines, depth: int, after: Lines, *, is_call: bool) -> Iterator[_Statement]:
         for place, line in enumerate(lines):
             rest = (*lines[place + 1 :], *after)
             match line:
-                case If(test, then, otherwise):
-                    yield If(
-                        test,
-                        tuple(renewed(then, depth + 1, rest, is_call=is_call)),
-                        tuple(renewed(otherwise, depth + 1, rest, is_call=is_call)),
-                    )
+                case If(_, then, otherwise):
+                    yield from below(then, depth + 1, rest, is_call=is_call)
+                    yield from below(otherwise, depth + 1, rest, is_call=is_call)
                 case For(_, _, body):
-                    yield replace(line, body=tuple(renewed(body, depth + 1, (*rest, line), is_call=is_call)))
-                case _:
-                    yield from chosen.get((line, depth, rest, is_call), (line,))
+                    yield from below(body, depth + 1, (*rest, line), is_call=is_call)
+                case Assign() | Return():
+                    yield _Statement(line, depth, rest, is_call)
 
-    return replace(
-        definition,
-        setup=tuple(renewed(definition.setup, _DEPTH, (), is_call=False)),
-        build=tuple(renewed(definition.build, _DEPTH, (), is_call=False)),
-        body=tuple(renewed(definition.body, _DEPTH, (), is_call=True)),
+    for definition in classes:
+        yield from below(definition.setup, _DEPTH, (), is_call=False)
+        yield from below(definition.build, _DEPTH, (), is_call=False)
+        yield from below(definition.body, _DEPTH, (), is_call=True)
+
+
+def _heights(texts: Sequence[str]) -> dict[str, int]:
+    """How many lines the formatter makes of each."""
+    if not texts:
+        return {}
+    parts = formatted("\n\n\n".join(texts)).split("class Trial:")[1:]
+    return {text: len(part.strip().splitlines()) for text, part in zip(texts, parts, strict=True)}
+
+
+def _rewritten(classes: Sequence[ClassDefinition], chosen: Mapping[int, Lines]) -> tuple[ClassDefinition, ...]:
+    """The classes with other lines for some statements, which are numbered as `_statements` gives them."""
+    numbers = count()
+
+    def renewed(lines: Lines) -> Iterator[Line]:
+        for line in lines:
+            match line:
+                case If(test, then, otherwise):
+                    yield If(test, tuple(renewed(then)), tuple(renewed(otherwise)))
+                case For(_, _, body):
+                    yield replace(line, body=tuple(renewed(body)))
+                case _:
+                    yield from chosen.get(next(numbers), (line,))
+
+    return tuple(
+        replace(
+            definition,
+            setup=tuple(renewed(definition.setup)),
+            build=tuple(renewed(definition.build)),
+            body=tuple(renewed(definition.body)),
+        )
+        for definition in classes
     )
