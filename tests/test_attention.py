@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.networks import randomise, transpose_count
 from transpiler import transpile
@@ -101,6 +102,49 @@ class Windows(nn.Module):
         return x.reshape(b, h, w, c).permute(0, 3, 1, 2)
 
 
+class OverWindow(nn.Module):
+    """Attention over the pixels of windows that lie as images do."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.dim_head = heads, dim // heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b = x.shape[0]
+        q, k, v = self.qkv(x).reshape(b, -1, 3, self.heads, self.dim_head).transpose(1, 3).unbind(2)
+        return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+
+
+class WindowBlock(nn.Module):
+    """Cuts an image into windows of 2 x 2, channels last."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.attn = OverWindow(dim, dim // 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, h, w, c = x.shape
+        windows = x.view(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5).contiguous().view(-1, 2, 2, c)
+        windows = self.attn(windows).view(b, h // 2, w // 2, 2, 2, c)
+        return x + windows.permute(0, 1, 3, 2, 4, 5).contiguous().view(b, h, w, c)
+
+
+class DownToOneWindow(nn.Module):
+    """Stages of windows; in the last one the window is the whole image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.stages = nn.ModuleList(WindowBlock(dim) for dim in (8, 8, 16))
+        self.widen = nn.Linear(8, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second, last = self.stages
+        x = second(first(self.stem(x).permute(0, 2, 3, 1)))
+        return last(self.widen(x[:, ::2, ::2])).permute(0, 3, 1, 2)
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "matmul": (lambda: Attention(12, 3), (7, 12), 0),
     "bmm": (lambda: WithBmm(12, 3), (7, 12), 0),
@@ -109,6 +153,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "on images": (OnImages, (3, 5, 6), 0),
     "token mixing": (TokenMixing, (7, 12), 0),
     "windows": (Windows, (12, 4, 9), 2),
+    "down to one window": (DownToOneWindow, (3, 4, 4), 6),
 }
 
 
@@ -120,3 +165,10 @@ def test_attention_needs_no_transposes(name: str) -> None:
     port = transpile(model, (torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)),), name="Network")
     assert port.verify().max_rel_err <= 1e-5
     assert transpose_count(port.build()) <= transposes
+
+
+def test_a_window_that_is_the_whole_image_is_cut_out_like_any_other() -> None:
+    port = transpile(DownToOneWindow().eval(), (torch.randn(1, 3, 4, 4),), name="Network")
+    assert port.source.count("class WindowBlock(") == port.source.count("class OverWindow(") == 1
+    (block,) = [text for text in port.source.split("@serializable") if "class WindowBlock(" in text]
+    assert "if " not in block

@@ -21,6 +21,9 @@ from transpiler.lift.program import Size
 
 Axes = tuple[tuple[int, ...], ...]
 
+Origins = tuple[frozenset[int], ...]
+"""For each dimension of a view, the dimensions of the viewed tensor out of which it takes atoms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -124,14 +127,40 @@ def reshape(layout: Layout, shape: Sequence[Size]) -> Layout | None:
     factored = _factored(layout, shape)
     if factored is None:
         return None
-    layout, counts = factored
-    return grouped(layout, counts)
+    return _grouped(*factored)
 
 
-def grouped(layout: Layout, counts: Sequence[int]) -> Layout | None:
-    """A view whose dimensions have these numbers of atoms; None if it has others in all."""
-    if sum(counts) != len(layout.atoms):
+def origins(layout: Layout, shape: Sequence[Size]) -> Origins | None:
+    """Where the dimensions of `reshape(layout, shape)` come from; None where there is none."""
+    factored = _factored(layout, shape)
+    if factored is None:
         return None
+    layout, counts = factored
+    places = iter(map(layout.dim_of, range(len(layout.atoms))))
+    return tuple(frozenset(next(places) for _ in range(count)) for count in counts)
+
+
+def reshape_alike(layout: Layout, shape: Sequence[Size], known: Origins) -> Layout | None:
+    """`reshape`, each `One` in a dimension that takes atoms from its dimension elsewhere, too (`known`): to which
+    dimension of the view a 1 belongs cannot be seen.
+    """
+    factored = _factored(layout, shape)
+    if factored is None or len(known) != len(shape):
+        return None
+    layout, counts = factored
+    targets = [dim for dim, count in enumerate(counts) for _ in range(count)]
+    ones = [isinstance(size, One) for size in layout.atoms]
+    for atom, one in enumerate(ones):
+        if one:
+            first = targets[atom - 1] if atom else 0
+            last = next((targets[later] for later in range(atom, len(ones)) if not ones[later]), len(shape) - 1)
+            fitting = (dim for dim in range(first, last + 1) if layout.dim_of(atom) in known[dim])
+            targets[atom] = next(fitting, max(first, targets[atom]))
+    return _grouped(layout, [targets.count(dim) for dim in range(len(shape))])
+
+
+def _grouped(layout: Layout, counts: Sequence[int]) -> Layout:
+    """A view whose dimensions have these numbers of atoms."""
     atoms = iter(layout.atoms)
     return Layout(tuple(tuple(next(atoms) for _ in range(count)) for count in counts), layout.axes)
 
@@ -155,6 +184,8 @@ def _factored(layout: Layout, shape: Sequence[Size]) -> tuple[Layout, list[int]]
                 return None
             position, count = position + 1, count + 1
         counts.append(count)
+    while counts and position < len(layout.atoms) and isinstance(layout.atoms[position], One):
+        position, counts[-1] = position + 1, counts[-1] + 1
     return (layout, counts) if position == len(layout.atoms) else None
 
 

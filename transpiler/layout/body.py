@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 import sympy
 
@@ -13,7 +12,7 @@ from transpiler.code import Binary, Call, Code, Function, Index, Literal, Merged
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
-from transpiler.layout.axes import Axes, Layout, standard
+from transpiler.layout.axes import Axes, Layout, Origins, standard
 from transpiler.layout.lookahead import Meter
 from transpiler.layout.moves import Broadcast, ExpandDims, Move, Reshape, Squeeze, Transpose, moves
 from transpiler.layout.names import atom_letters, attribute_name, side
@@ -46,8 +45,6 @@ class Unpoured:
 
 Tensor = Held | Unpoured
 
-Counts: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-
 _WORTH_READING = 2
 """Axes that a reshape keeps in front: one alone is simply -1."""
 
@@ -61,16 +58,27 @@ class Line:
     reader: str = "the result"
     """What reads the values that are brought into order here: an operator or a module."""
     view: int = 0
-    """Which of the views on this line of its module it is, counted from 1; 0 for what is none."""
+    """Which of the views of this operator on this line of its module it is, counted from 1; 0 for what is none. Others
+    are not counted: a copy that one instance needs, and another does not, is a view, too.
+    """
     cls: str = ""
     """The module's class."""
+
+
+@dataclass(slots=True)
+class Elsewhere:
+    """How views look on instances that have no `One`, by their place in torch's source."""
+
+    origins: dict[Line, Origins] = field(default_factory=dict)
+    counts: dict[Line, tuple[int, ...]] = field(default_factory=dict)
+    """How many atoms the axes hold."""
 
 
 class BodyBuilder:
     """Collects what becomes a `Body`. Values are numbered: arguments first, then results."""
 
-    def __init__(self, path: str, meter: Meter | None = None, counts: dict[Line, Counts] | None = None) -> None:
-        """`meter` counts the transposes of a trial; `counts` are shared by all bodies of a program."""
+    def __init__(self, path: str, meter: Meter | None = None, elsewhere: Elsewhere | None = None) -> None:
+        """`meter` counts the transposes of a trial; `elsewhere` is shared by all bodies of a program."""
         self.path = path
         self.meter = meter
         self.statements: list[Statement] = []
@@ -84,12 +92,11 @@ class BodyBuilder:
         self._moved: dict[tuple[Ref | MemberCode, Move, tuple[Size, ...]], Held] = {}
         self._taken: set[str] = set()
         self.line = Line(None)
-        self.counts: dict[Line, Counts] = {} if counts is None else counts
-        """How many atoms the dimensions and the axes of each view have, by its place in torch's source."""
+        self.elsewhere = elsewhere or Elsewhere()
 
     def fork(self, meter: Meter) -> BodyBuilder:
         """A copy that can go on apart from this one."""
-        other = BodyBuilder(self.path, meter, self.counts)
+        other = BodyBuilder(self.path, meter, self.elsewhere)
         other.statements, other.members, other.plan = [*self.statements], [*self.members], [*self.plan]
         other.scope, other.line, other._count = [*self.scope], self.line, self._count
         other._given = [*self._given]

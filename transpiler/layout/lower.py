@@ -66,7 +66,7 @@ class BlockLowering:
         """
         self.block = block
         self.meter: Meter | None = parent.meter if parent else None
-        self.body: BodyBuilder = BodyBuilder(block.path, self.meter, parent.body.counts if parent else None)
+        self.body: BodyBuilder = BodyBuilder(block.path, self.meter, parent.body.elsewhere if parent else None)
         self.frozen: bool = (parent is not None and parent.frozen) or (
             type(block.module) is not nn.Sequential and is_frozen(block.module)
         )
@@ -79,8 +79,8 @@ class BlockLowering:
         self._children: dict[str, list[tuple[MemberCode, _ChildAttribute]]] = {}
         self._counts: dict[str, int] = {}
         self._rest: Sequence[MatchedStatement] = ()
-        self._views: dict[str, dict[int, int]] = {}
-        """Views by torch's line and their results, numbered."""
+        self._views: dict[tuple[str, str], dict[int, int]] = {}
+        """Views by torch's line and operator, and their results, numbered."""
 
     # ── values ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,7 +123,7 @@ class BlockLowering:
         line = Line(statement.call.source, statement.call.names, _reader(statement))
         if not isinstance(statement, MatchedOp) or not isinstance(statement.rule.target, rule.View):
             return line
-        on_line = self._views.setdefault(str(line.source), {})
+        on_line = self._views.setdefault((str(line.source), line.reader), {})
         place = on_line.setdefault(statement.call.results[0].id, len(on_line) + 1)
         return replace(line, view=place, cls=self.block.cls.qualified_name)
 

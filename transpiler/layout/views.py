@@ -15,7 +15,18 @@ from transpiler.code import Call, Code, Ellipsis_, Function, Index, Literal, Sli
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
 from transpiler.language.syntax import Pattern
-from transpiler.layout.axes import Axes, Layout, expand, fuse, grouped, permute, relabelled, reshape, standard
+from transpiler.layout.axes import (
+    Axes,
+    Layout,
+    expand,
+    fuse,
+    origins,
+    permute,
+    relabelled,
+    reshape,
+    reshape_alike,
+    standard,
+)
 from transpiler.layout.body import BodyBuilder, Held, Tensor
 from transpiler.layout.orders import as_torch
 from transpiler.layout.sizes import One, divide, product, same
@@ -37,7 +48,7 @@ def permuted(tensor: Tensor, order: Sequence[int]) -> Tensor:
 
 def reshaped(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor:
     """torch's `view`: free where the atoms divide."""
-    layout = _as_elsewhere(body, tensor.layout) or reshape(tensor.layout, shape)
+    layout = _as_elsewhere(body, tensor.layout, shape) or reshape(tensor.layout, shape)
     if layout is None:
         layout = reshape(fuse(tensor.layout), shape)
     if layout is not None:
@@ -48,20 +59,23 @@ def reshaped(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor
     return body.emit(code, result, held.dtype)
 
 
-def _as_elsewhere(body: BodyBuilder, layout: Layout) -> Layout | None:
-    """The view that this line is on another instance, where what is 1 here is larger: to which dimension a 1 belongs
-    cannot be seen.
-    """
-    counts = body.counts.get(body.line)
-    return grouped(layout, counts[0]) if counts is not None and _has_ones(layout) else None
+def _as_elsewhere(body: BodyBuilder, layout: Layout, shape: Sequence[Size]) -> Layout | None:
+    """The view that this line is on another instance, where what is 1 here is larger; it is noted where nothing is."""
+    if _has_ones(layout):
+        known = body.elsewhere.origins.get(body.line)
+        return reshape_alike(layout, shape, known) if known is not None else None
+    found = origins(layout, shape)
+    if found is not None:
+        body.elsewhere.origins[body.line] = found
+    return None
 
 
 def _lying_as_elsewhere(body: BodyBuilder, layout: Layout) -> Layout:
     """The view with its 1s in the axes in which they lie on another instance; without any, it is noted for others."""
     if not _has_ones(layout):
-        body.counts[body.line] = tuple(map(len, layout.dims)), tuple(map(len, layout.axes))
+        body.elsewhere.counts[body.line] = tuple(map(len, layout.axes))
         return layout
-    _, wanted = body.counts.get(body.line, ((), ()))
+    wanted = body.elsewhere.counts.get(body.line, ())
     axes = [list(axis) for axis in layout.axes]
     if len(wanted) != len(axes):
         return layout
