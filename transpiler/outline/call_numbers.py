@@ -13,7 +13,13 @@ from functools import cached_property
 
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Unary
 from transpiler.lowered import Argument, Basic, Body
-from transpiler.outline.forward_source import attributes_counted, attributes_read, takes_roots, unpacked_sizes
+from transpiler.outline.forward_source import (
+    attributes_counted,
+    attributes_read,
+    numbers_written,
+    takes_roots,
+    unpacked_sizes,
+)
 from transpiler.outline.holes import AXES, HoleFact, Use
 from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
@@ -30,6 +36,8 @@ _SIZED = _SHAPED | {"index", "split", "arange", "zeros", "ones", "full", "pad", 
 _SMALL = 2
 """From this number on, a size is told apart from an axis that is not there."""
 _MOST_ATOMS = 40
+_TELLING = 3
+"""So many different numbers are no coincidence if a factor that torch does not write explains them all."""
 _Vector = tuple[int | float, ...]
 
 
@@ -291,9 +299,10 @@ class CallNumbers:
         found += windows
         found += [_times(one, other) for place, one in enumerate(known) for other in known[place:]]
         found += [_times(one, other) for place, one in enumerate(self.sizes) for other in self.sizes[place:]]
+        written = numbers_written(self._forward)
         for factor in (2, 3, 4):
             constant: tuple[Code, _Vector] = (Literal(factor), (factor,) * self._scope.count)
-            found += [_times(constant, one) for one in known]
+            found += [_times(constant, one) for one in known if factor in written or len(set(one[1])) >= _TELLING]
             found += [pair for one in (*known, *self.sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found

@@ -161,7 +161,7 @@ class Settings:
         return Name(name)
 
     def _solved_in_call(self, hole: HoleFact) -> Code:
-        if hole.use.parameter in AXES and hole.varies():
+        if hole.use.parameter in AXES:
             return self._axis(hole)
         code = self.numbers.find(hole)
         if code is None and not hole.varies():
@@ -171,6 +171,8 @@ class Settings:
     def _axis(self, hole: HoleFact) -> Code:
         """`2 if self.branch else 1`."""
         first = next(iter(hole.values.values()))
+        if not hole.varies():
+            return code_of(first)
         inside = [row for row, value in hole.values.items() if key_of(value) == key_of(first)]
         others = {key_of(value): value for row, value in hole.values.items() if row not in inside}
         if len(others) > 1 or len(hole.values) < len(self.rows):

@@ -15,6 +15,7 @@ from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
 from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
 from transpiler.outline.trees import children, names_in, transform, walk
+from transpiler.render.made_once import made_once
 
 Lines: TypeAlias = tuple[Line, ...]
 
@@ -40,6 +41,10 @@ def alternatives(line: Line, after: Sequence[Line], *, is_call: bool) -> Iterato
             pass
     if is_call and isinstance(line, Assign | Return):
         yield from _in_turn(line, after)
+    if not is_call:
+        for conv, rest in made_once(line, after):
+            yield (conv, rest)
+            yield (*_settled(conv), *_settled(rest))
 
 
 def _branches(target: str, value: Conditional) -> Iterator[Lines]:

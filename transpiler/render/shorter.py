@@ -15,6 +15,7 @@ from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, R
 from transpiler.render.alternatives import Lines, alternatives
 from transpiler.render.classes import INDENT, statement_texts
 from transpiler.render.format import formatted
+from transpiler.render.made_once import is_made_twice
 
 _WIDTH = 88
 _MOST_ROUNDS = 6
@@ -74,6 +75,8 @@ def _statements(classes: Sequence[ClassDefinition]) -> Iterator[_Statement]:
         for place, line in enumerate(lines):
             rest = (*lines[place + 1 :], *after)
             match line:
+                case If() if not is_call and is_made_twice(line):
+                    yield _Statement(line, depth, rest, is_call)
                 case If(_, then, otherwise):
                     yield from below(then, depth + 1, rest, is_call=is_call)
                     yield from below(otherwise, depth + 1, rest, is_call=is_call)
@@ -100,22 +103,28 @@ def _rewritten(classes: Sequence[ClassDefinition], chosen: Mapping[int, Lines]) 
     """The classes with other lines for some statements, which are numbered as `_statements` gives them."""
     numbers = count()
 
-    def renewed(lines: Lines) -> Iterator[Line]:
+    def renewed(lines: Lines, *, is_call: bool) -> Iterator[Line]:
         for line in lines:
             match line:
+                case If() if not is_call and is_made_twice(line):
+                    yield from chosen.get(next(numbers), (line,))
                 case If(test, then, otherwise):
-                    yield If(test, tuple(renewed(then)), tuple(renewed(otherwise)))
+                    yield If(
+                        test,
+                        tuple(renewed(then, is_call=is_call)),
+                        tuple(renewed(otherwise, is_call=is_call)),
+                    )
                 case For(_, _, body):
-                    yield replace(line, body=tuple(renewed(body)))
+                    yield replace(line, body=tuple(renewed(body, is_call=is_call)))
                 case _:
                     yield from chosen.get(next(numbers), (line,))
 
     return tuple(
         replace(
             definition,
-            setup=tuple(renewed(definition.setup)),
-            build=tuple(renewed(definition.build)),
-            body=tuple(renewed(definition.body)),
+            setup=tuple(renewed(definition.setup, is_call=False)),
+            build=tuple(renewed(definition.build, is_call=False)),
+            body=tuple(renewed(definition.body, is_call=True)),
         )
         for definition in classes
     )
