@@ -42,6 +42,17 @@ def test_only_one_way_is_computed():
     assert rewritten(line, Return(Name("y"))).body[0] == If(FLAGS[0], (Assign(("y",), one),), (Assign(("y",), other),))
 
 
+def test_numbers_that_one_test_chooses_are_chosen_together():
+    items = tuple(Conditional(FLAGS[0], Literal(100_000 + place), Literal(200_000 - place)) for place in range(3))
+    line = Assign(("x",), ops("transpose", Name("x"), Sequence("tuple", (Literal(0), *items))))
+    body = rewritten(line, Return(Name("x"))).body
+    one, other = (
+        Sequence("tuple", (Literal(0), *(Literal(first + step * place) for place in range(3))))
+        for first, step in ((100_000, 1), (200_000, -1))
+    )
+    assert body[0] == Assign(("x",), ops("transpose", Name("x"), Conditional(FLAGS[0], one, other)))
+
+
 def test_what_is_short_stays_as_it_is():
     line = Assign(("x",), Conditional(FLAGS[0], ops("relu", ops("exp", Name("x"))), Name("x")))
     assert rewritten(line, Return(Name("x"))).body == (line, Return(Name("x")))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Literal, Ref
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Ref
 from transpiler.lowered import Basic, Body
 from transpiler.outline.built_weights import built_weight
 from transpiler.outline.call_body import call_body
@@ -43,6 +43,8 @@ MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
 
 MOST_ALTERNATIVES = 3
+
+_TRANSPOSE = Function("keras.ops.transpose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,8 @@ class _ClassMaker:
         is_gathered = len(names) == 1 and names[0] is not None and names[0].endswith(GATHERED)
         gathered = names[0].removesuffix(GATHERED) if is_gathered and names[0] else None
         names = (None,) if gathered is not None else names
-        return Item(step.results, code, names, step.step.source, step.step.comment, gathered)
+        comment = "" if _reorders_in_several_ways(code) else step.step.comment
+        return Item(step.results, code, names, step.step.source, comment, gathered)
 
     def _branch_test(self, branch: MergedBranch) -> Code:
         """The question that `call` asks: whether a member is there, or an attribute of self."""
@@ -328,3 +331,13 @@ def _branch_name(branch: MergedBranch) -> str:
         for member in _members_called(code):
             return f"use_{member.name}"
     return "branch"
+
+
+def _reorders_in_several_ways(code: Code) -> bool:
+    """Whether instances transpose differently here, so that no comment can name the axes."""
+    return any(
+        isinstance(node, Call)
+        and node.function == _TRANSPOSE
+        and any(isinstance(part, Conditional | Name) for axes in node.arguments[1:] for part in walk(axes))
+        for node in walk(code)
+    )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from transpiler.code import Call, Code, Conditional, Function, Index, Literal, Member
+from transpiler.code import Sequence as Displayed
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
 from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
@@ -39,12 +40,30 @@ def alternatives(line: Line, after: Sequence[Line], *, is_call: bool) -> Iterato
             yield (If(test, (Return(then),)), Return(otherwise))
         case _:
             pass
+    if isinstance(line, Assign | Return) and (whole := transform(line.value, _chosen_whole)) != line.value:
+        yield (replace(line, value=whole),)
     if is_call and isinstance(line, Assign | Return):
         yield from _in_turn(line, after)
     if not is_call:
         for conv, rest in made_once(line, after):
             yield (conv, rest)
             yield (*_settled(conv), *_settled(rest))
+
+
+def _chosen_whole(code: Code) -> Code | None:
+    """`(0, 1, 2) if test else (0, 2, 1)` for `(0, 1 if test else 2, 2 if test else 1)`."""
+    if type(code) is not Displayed:
+        return None
+    choices = [item for item in code.items if isinstance(item, Conditional)]
+    if len(choices) < 2 or any(item.test != choices[0].test for item in choices):
+        return None
+
+    def items(*, then: bool) -> tuple[Code, ...]:
+        return tuple(
+            item if not isinstance(item, Conditional) else item.then if then else item.otherwise for item in code.items
+        )
+
+    return Conditional(choices[0].test, replace(code, items=items(then=True)), replace(code, items=items(then=False)))
 
 
 def _branches(target: str, value: Conditional) -> Iterator[Lines]:
