@@ -13,7 +13,7 @@ from torch import nn
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.export import capture
 from transpiler.errors import KerascribeError
-from transpiler.language.syntax import RuleBook
+from transpiler.language.book import RuleBook
 from transpiler.lift.lift import lift
 from transpiler.lift.program import Block, BlockCall, Value
 from transpiler.match.match import match

@@ -15,8 +15,9 @@ from transpiler.capture.sizes import input_names
 from transpiler.capture.trace import Trace
 from transpiler.errors import RulesError
 from transpiler.kept import kept_modules
+from transpiler.language.book import RuleBook
 from transpiler.language.problems import diagnose_all
-from transpiler.language.syntax import ModelDeclaration, RuleBook
+from transpiler.language.syntax import ModelDeclaration
 from transpiler.layout.program import LaidOut
 from transpiler.layout.whole import layout
 from transpiler.lift.complex_pairs import without_complex

@@ -20,8 +20,8 @@ from torch import nn
 from transpiler.capture.constructors import ConstructorLog
 from transpiler.capture.sizes import in_order
 from transpiler.errors import RulesError
+from transpiler.language.book import RuleBook
 from transpiler.language.loader import load_rules
-from transpiler.language.syntax import RuleBook
 from transpiler.lowered import Signature
 from transpiler.outline import ClassProgram, outline
 from transpiler.pipeline import Stages, run_stages

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from transpiler.errors import Diagnostic, RulesError
+from transpiler.language.book import RuleBook
 from transpiler.language.loader import load_rules
-from transpiler.language.syntax import ModuleRule, OperatorRule, Position, RuleBook
+from transpiler.language.syntax import ModuleRule, OperatorRule, Position
 
 Rule = ModuleRule | OperatorRule
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from transpiler.errors import Diagnostic, ModelError, RulesError
 from transpiler.factory import call_factory, load_factory
+from transpiler.language.book import RuleBook
 from transpiler.language.checker import check
 from transpiler.language.expressions import Scope, evaluate
 from transpiler.language.loader import load_rules
-from transpiler.language.syntax import InputDeclaration, ModelDeclaration, RuleBook
+from transpiler.language.syntax import InputDeclaration, ModelDeclaration
 from transpiler.source_files import is_package, source_place
 from transpiler.styles import style_of
 from transpiler.weights.plan_file import plan_path

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from transpiler.language.book import RuleBook, Rules
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules, pack_file
 from transpiler.language.parser import parse_rules
-from transpiler.language.syntax import RuleBook
 from transpiler.resources import pack_names
 
 
@@ -294,7 +294,12 @@ def test_only_chosen_files_are_checked():
 def test_overriding_a_rule_of_another_file_is_no_problem():
     first = parse_rules("module torch.nn.Identity => nothing", "a.rules")
     second = parse_rules("module torch.nn.Identity => nothing", "b.rules")
-    rules = RuleBook(None, (*first.module_rules, *second.module_rules), (), (("a.rules", ""), ("b.rules", "")))
+    rules = RuleBook(
+        None,
+        Rules((*first.module_rules.entries, *second.module_rules.entries)),
+        Rules(),
+        (("a.rules", ""), ("b.rules", "")),
+    )
     assert check(rules) == ()
 
 

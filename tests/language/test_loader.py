@@ -3,7 +3,9 @@ import pytest
 from transpiler.errors import RulesError
 from transpiler.language import loader
 from transpiler.language.loader import load_rules, pack_file
-from transpiler.resources import pack_names
+from transpiler.language.parser import parse_rules, skim_rules
+from transpiler.language.syntax import ModuleRule
+from transpiler.resources import pack_names, read_pack
 
 
 @pytest.fixture
@@ -147,3 +149,25 @@ def test_a_file_that_is_no_text(tmp_path, packs):
 def test_shipped_packs_load():
     book = load_rules(None)
     assert {name for name, _ in book.texts} == {pack_file(name) for name in pack_names()}
+
+
+def test_a_pack_is_parsed_rule_by_rule_as_it_is_as_a_whole():
+    for name in pack_names():
+        text = read_pack(name)
+        whole, skimmed = parse_rules(text, pack_file(name)), skim_rules(text, pack_file(name))
+        assert tuple(skimmed.module_rules) == tuple(whole.module_rules)
+        assert tuple(skimmed.operator_rules) == tuple(whole.operator_rules)
+        assert (skimmed.uses, skimmed.models) == (whole.uses, whole.models)
+        entries = [*skimmed.module_rules.entries, *skimmed.operator_rules.entries]
+        for entry in entries:
+            assert {rule.cls if isinstance(rule, ModuleRule) else rule.operator for rule in entry.rules()} == {
+                entry.name
+            }
+
+
+def test_what_is_not_asked_for_is_not_parsed(packs):
+    packs(torch_nn="module n.N => nothing\nmodule n.Broken =>")
+    broken, fine = sorted(load_rules(None).module_rules.entries, key=lambda entry: entry.name)
+    assert fine.rules()[0].cls == "n.N"
+    with pytest.raises(RulesError, match=r"packs/torch\.nn\.rules:2:"):
+        broken.rules()

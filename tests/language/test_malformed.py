@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from transpiler.errors import RulesError
+from transpiler.language.book import RuleBook
 from transpiler.language.checker import check
 from transpiler.language.mistakes import MISTAKES
 from transpiler.language.parser import parse_rules
-from transpiler.language.syntax import RuleBook
 
 TABLE = (Path(__file__).parent / "malformed.txt").read_text(encoding="utf-8")
 MALFORMED = [tuple(block.split("\n----\n")) for block in TABLE.rstrip("\n").split("\n\n")]

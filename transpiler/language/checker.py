@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transpiler.errors import Diagnostic, RulesError
 from transpiler.formats import target
+from transpiler.language.book import RuleBook
 from transpiler.language.keras_checks import check_calls, check_chain, check_helper, check_targets
 from transpiler.language.loader import pack_file
 from transpiler.language.name_checks import (
@@ -27,7 +28,6 @@ from transpiler.language.syntax import (
     ModuleRule,
     OperatorRule,
     Position,
-    RuleBook,
     View,
 )
 from transpiler.language.torch_checks import check_class, check_ignores, check_operator, visible_names
@@ -54,8 +54,8 @@ def check(book: RuleBook, files: Collection[str] | None = None) -> tuple[Diagnos
 def _problems(book: RuleBook, texts: Mapping[str, str], chosen: set[str]) -> Iterator[Problem]:
     if book.model is not None and book.model.position.file in chosen:
         yield from _check_model(book.model)
-    module_rules = [rule for rule in book.module_rules if rule.position.file in chosen]
-    operator_rules = [rule for rule in book.operator_rules if rule.position.file in chosen]
+    module_rules = list(book.module_rules.of_files(chosen))
+    operator_rules = list(book.operator_rules.of_files(chosen))
     said: dict[Position, set[Position]] = {}
     rules: list[ModuleRule | OperatorRule] = [*module_rules, *operator_rules]
     for rule in rules:

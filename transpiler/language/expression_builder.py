@@ -41,6 +41,15 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'"}
 _INTEGER_DIGITS = 30
 
 
+def expanded(token: str, alternative: int) -> str:
+    """The token with one of the alternatives in its braces.
+
+    >>> expanded("torch.nn.Conv{1,2,3}d", 1)
+    'torch.nn.Conv2d'
+    """
+    return BRACES.sub(lambda match: match[1].split(",")[alternative].strip(), token)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The text that a tree was parsed from; `line_offset` is added where a part of a file was parsed."""
@@ -106,7 +115,7 @@ class ExpressionBuilder:
         if "{" not in token or self.alternative is None:
             return str(token)
         alternative = self.alternative
-        return BRACES.sub(lambda match: match[1].split(",")[alternative].strip(), token)
+        return expanded(token, alternative)
 
     def identifier(self, node: Node) -> str:
         """A name that generated source may bear."""

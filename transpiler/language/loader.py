@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from transpiler.errors import Diagnostic, RulesError
-from transpiler.language.parser import parse_rules
+from transpiler.language.book import RuleBook, Rules, RulesFile
+from transpiler.language.parser import parse_rules, skim_rules
 from transpiler.language.problems import Problem, diagnose
-from transpiler.language.syntax import RuleBook, RulesFile, Use
+from transpiler.language.syntax import Use
 from transpiler.resources import pack_names, read_pack
 
 
@@ -43,8 +44,8 @@ def load_rules(path: Path | None) -> RuleBook:
     files = reading.ranked(path)
     return RuleBook(
         model=root.models[0] if root is not None and root.models else None,
-        module_rules=tuple(rule for file in files for rule in file.module_rules),
-        operator_rules=tuple(rule for file in files for rule in file.operator_rules),
+        module_rules=Rules(entry for file in files for entry in file.module_rules.entries),
+        operator_rules=Rules(entry for file in files for entry in file.operator_rules.entries),
         texts=tuple((file.path, file.text) for file in files),
     )
 
@@ -60,13 +61,13 @@ def pack_file(name: str) -> str:
 
 @cache
 def parse_pack(name: str) -> RulesFile:
-    """A shipped pack, parsed once per process.
+    """A shipped pack, read once per process; its rules are parsed when they are asked for.
 
     Raises:
         FileNotFoundError: there is no such pack.
         RulesError: the pack is malformed, which its tests rule out.
     """
-    return parse_rules(read_pack(name), pack_file(name))
+    return skim_rules(read_pack(name), pack_file(name))
 
 
 @dataclass(slots=True)

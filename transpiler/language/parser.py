@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 
 from lark import Lark, Token, Tree, UnexpectedInput
 
 from transpiler.errors import RulesError
+from transpiler.language.book import Entry, Rules, RulesFile
 from transpiler.language.builder import Builder, Statement
-from transpiler.language.expression_builder import Source
+from transpiler.language.expression_builder import BRACES, Source, expanded
 from transpiler.language.mistakes import explain
 from transpiler.language.problems import Problem, diagnose_all
-from transpiler.language.syntax import ModelDeclaration, ModuleRule, OperatorRule, RulesFile, Use
+from transpiler.language.syntax import ModelDeclaration, ModuleRule, OperatorRule, Use
 from transpiler.resources import read_grammar
 
 _STATEMENT = re.compile(r"^(?:use|model|module|op)\b", re.MULTILINE)
+_HEAD = re.compile(r"(?P<kind>module|op)\s+(?P<name>(?:[\w.]|\{[^{}]*\})+)")
 
 
 def parse_rules(text: str, file: str) -> RulesFile:
@@ -47,9 +49,55 @@ def parse_rules(text: str, file: str) -> RulesFile:
         text=text,
         uses=tuple(item for item in statements if isinstance(item, Use)),
         models=tuple(item for item in statements if isinstance(item, ModelDeclaration)),
-        module_rules=tuple(item for item in statements if isinstance(item, ModuleRule)),
-        operator_rules=tuple(item for item in statements if isinstance(item, OperatorRule)),
+        module_rules=Rules.of_modules(item for item in statements if isinstance(item, ModuleRule)),
+        operator_rules=Rules.of_operators(item for item in statements if isinstance(item, OperatorRule)),
     )
+
+
+def skim_rules(text: str, file: str) -> RulesFile:
+    r"""`parse_rules` for a file that is known to be well formed, each rule when it is asked for.
+
+    >>> skim_rules("module torch.nn.Identity\n    => nothing", "identity.rules").module_rules.entries[0].name
+    'torch.nn.Identity'
+
+    Args:
+        text: the whole file; every statement begins at the beginning of a line.
+        file: its name.
+
+    Raises:
+        RulesError: by this function for what is no rule, by the rules when they are asked for.
+    """
+    rest: list[str] = []
+    modules: list[Entry[ModuleRule]] = []
+    operators: list[Entry[OperatorRule]] = []
+    for line, chunk in _chunks(text):
+        head = _HEAD.match(chunk)
+        rest.append(chunk if head is None else "\n" * chunk.count("\n"))
+        if head is None:
+            continue
+        read = cache(partial(parse_rules, "\n" * line + chunk, file))
+        for name in _names(head["name"]):
+            if head["kind"] == "module":
+                modules.append(Entry(name, file, partial(_modules, read, name)))
+            else:
+                operators.append(Entry(name, file, partial(_operators, read, name)))
+    parsed = parse_rules("".join(rest), file)
+    return RulesFile(file, text, parsed.uses, parsed.models, Rules(modules), Rules(operators))
+
+
+def _names(head: str) -> tuple[str, ...]:
+    """The names that the head of a rule stands for: each alternative of braces is one."""
+    braces = BRACES.search(head)
+    count = braces[1].count(",") + 1 if braces else 1
+    return tuple(dict.fromkeys(expanded(head, alternative) for alternative in range(count)))
+
+
+def _modules(read: Callable[[], RulesFile], name: str) -> tuple[ModuleRule, ...]:
+    return tuple(rule for rule in read().module_rules if rule.cls == name)
+
+
+def _operators(read: Callable[[], RulesFile], name: str) -> tuple[OperatorRule, ...]:
+    return tuple(rule for rule in read().operator_rules if rule.operator == name)
 
 
 @lru_cache(maxsize=1)

@@ -345,26 +345,3 @@ class Use:
     name: str
     is_file: bool
     position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class RulesFile:
-    """One parsed file, before `use` is resolved."""
-
-    path: str
-    text: str
-    uses: tuple[Use, ...]
-    models: tuple[ModelDeclaration, ...]
-    module_rules: tuple[ModuleRule, ...]
-    operator_rules: tuple[OperatorRule, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleBook:
-    """All rules in force, highest priority first."""
-
-    model: ModelDeclaration | None
-    module_rules: tuple[ModuleRule, ...]
-    operator_rules: tuple[OperatorRule, ...]
-    texts: tuple[tuple[str, str], ...]
-    """(file, text) of every file read, for excerpts in messages and the digest in the header."""

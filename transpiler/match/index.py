@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from transpiler.language.book import Entry, RuleBook
 from transpiler.language.expressions import Scope, holds
 from transpiler.language.problems import PlacedError
-from transpiler.language.syntax import Emit, ModuleRule, OperatorRule, RuleBook
+from transpiler.language.syntax import Emit, ModuleRule, OperatorRule
 from transpiler.lift.program import Block, OpCall, Stored
 from transpiler.match.scopes import module_scope, operator_scope
 
@@ -22,10 +23,10 @@ class RuleIndex:
     def __init__(self, book: RuleBook) -> None:
         self._module_rules = book.module_rules
         self._by_class: dict[type[nn.Module], tuple[ModuleRule, ...]] = {}
-        self._by_operator: dict[str, list[OperatorRule]] = {}
+        self._by_operator: dict[str, list[Entry[OperatorRule]]] = {}
         self._resolved: dict[str, object] = {}
-        for rule in book.operator_rules:
-            self._by_operator.setdefault(rule.operator, []).append(rule)
+        for entry in book.operator_rules.entries:
+            self._by_operator.setdefault(entry.name, []).append(entry)
 
     def module_rule(self, block: Block) -> ModuleRule | None:
         """The rule for a module's class, or for a base class whose `forward` it inherits."""
@@ -47,14 +48,19 @@ class RuleIndex:
 
     def rules_named(self, name: str) -> Iterator[OperatorRule]:
         """Rules for `aten.mean.dim`, and those for `aten.mean` that leave the overload open."""
-        yield from self._by_operator.get(name, ())
-        yield from self._by_operator.get(name.rsplit(".", 1)[0], ())
+        for known in (name, name.rsplit(".", 1)[0]):
+            for entry in self._by_operator.get(known, ()):
+                yield from entry.rules()
 
     def _rules_for(self, cls: type[nn.Module]) -> tuple[ModuleRule, ...]:
         if cls not in self._by_class:
             bases = _sharing_forward(cls)
             self._by_class[cls] = tuple(
-                rule for base in bases for rule in self._module_rules if self._is(rule.cls, base)
+                rule
+                for base in bases
+                for entry in self._module_rules.entries
+                if self._is(entry.name, base)
+                for rule in entry.rules()
             )
         return self._by_class[cls]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transpiler.errors import Diagnostic, ModelError
-from transpiler.language.syntax import RuleBook
+from transpiler.language.book import RuleBook
 from transpiler.lift.complex_pairs import is_complex
 from transpiler.lift.program import Block, BlockCall, OpCall, Program, Value, output_values
 from transpiler.match.index import RuleIndex

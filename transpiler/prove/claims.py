@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
+from transpiler.language.book import RuleBook
 from transpiler.language.loader import pack_file
-from transpiler.language.syntax import Example, ModuleRule, OperatorRule, Position, RuleBook
+from transpiler.language.syntax import Example, ModuleRule, OperatorRule, Position
 from transpiler.prove.subjects import RefusedError, subject_of
 from transpiler.resources import pack_names
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from transpiler.build import build_from_source
 from transpiler.errors import KerascribeError
-from transpiler.language.syntax import ModuleRule, RuleBook
+from transpiler.language.book import RuleBook
+from transpiler.language.syntax import ModuleRule
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 from transpiler.port import Port, transpile
 from transpiler.prove.claims import Claim, Rule, title_of

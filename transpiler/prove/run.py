@@ -12,9 +12,9 @@ from pathlib import Path
 
 from transpiler.errors import Diagnostic, RulesError
 from transpiler.factory import load_factory
+from transpiler.language.book import RuleBook
 from transpiler.language.checker import check
 from transpiler.language.loader import load_rules
-from transpiler.language.syntax import RuleBook
 from transpiler.prove.claims import Claim, Rule, claims, own_rules, title_of
 from transpiler.prove.proof import Outcome, prove
 
