@@ -56,12 +56,25 @@ def nested(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | Br
         items: statements and branches in order.
         result: what is returned; a value that no torch line names is returned directly.
     """
+    items = _with_read_joins(items, result)
     uses = uses_of(items, result)
     items = [_needed(item, uses) if isinstance(item, Item) else item for item in items]
     items = [_as_expression(_nested_branch(item, uses)) if isinstance(item, BranchItem) else item for item in items]
     uses = uses_of(items, result)
     items = _inlined(items, uses)
     return _returned(items, result, uses_of(items, result))
+
+
+def _with_read_joins(items: list[Item | BranchItem], result: Code) -> list[Item | BranchItem]:
+    """What comes out of a branch and is never read would hold a name that others want."""
+    read = set(refs(result))
+    found: list[Item | BranchItem] = []
+    for item in reversed(items):
+        joins = tuple(join for join in item.joins if join.result in read) if isinstance(item, BranchItem) else ()
+        read |= {value for join in joins for value in (join.inside, join.outside)}
+        read |= {value for code in body_codes([item]) for value in refs(code)}
+        found.append(dataclasses.replace(item, joins=joins) if isinstance(item, BranchItem) else item)
+    return found[::-1]
 
 
 def _needed(item: Item, uses: Mapping[int, int]) -> Item:

@@ -60,7 +60,7 @@ class LocalNames:
         self.before_branch: dict[int, str] = {}
         """Within a branch, the names of the values that were there before it."""
         self.in_branch: set[str] = set()
-        """Names given within the branch."""
+        """Names given within the branch, and those that are read in it or later: in front of it they are not free."""
 
     def is_dead(self, value: int) -> bool:
         return self.last.get(value, 0.0) <= self.now
@@ -81,6 +81,11 @@ class LocalNames:
             and (holder is None or self.is_dead(holder))
             and all(self.is_dead(value) for value in elements)
         )
+
+    def is_free_before(self, name: str) -> bool:
+        """Whether a line in front of the one that is being written may give the name to something else."""
+        holder = self.holders.get(name)
+        return self.is_free(name) and (holder is None or self.last.get(holder, 0.0) < self.now)
 
     def live(self) -> set[str]:
         names = {name for name, holder in self.holders.items() if not self.is_dead(holder)}
@@ -137,8 +142,8 @@ class LocalNames:
         if not self.may_give_way(name):
             return None
         seconds = (usable(other, self.taken) for other in self.author.aliases.get(name, ()))
-        barred = self.in_branch if self.before_branch else ()
-        return next((other for other in seconds if self.is_free(other) and other not in barred), None)
+        barred = self.in_branch if self.before_branch else set[str]()
+        return next((other for other in seconds if self.is_free_before(other) and other not in barred), None)
 
     def may_be_collected(self, name: str) -> bool:
         """Whether what bears this name may be an element of a list instead."""
@@ -151,7 +156,10 @@ class LocalNames:
         gathered = self.author.collections.get(name)
         if gathered is None or not self.may_be_collected(name):
             return
-        line = self.grown(value, usable(gathered, self.taken | {name}), Name(name))
+        gathered = usable(gathered, self.taken | {name})
+        if gathered not in self.collected and not self.is_free_before(gathered):
+            return
+        line = self.grown(value, gathered, Name(name))
         if line is None:
             return
         self.pending.append(line)

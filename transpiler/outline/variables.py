@@ -305,7 +305,7 @@ class BodyWriter(LocalNames):
 
     def _branch(self, branch: BranchItem) -> list[Line]:
         self.before_branch = dict(self.names)
-        self.in_branch = set()
+        self.in_branch = self.live()
         lines = self._branched(branch)
         self.before_branch = {}
         before, self.pending = self.pending, []
