@@ -3,7 +3,7 @@
 >>> # self.conv = keras.Sequential([layers.ZeroPadding2D(1), layers.Conv2D(c, 3, strides=stride)])
 >>> #     if stride != 1 else layers.Conv2D(c, 3, padding="same")
 >>> # is
->>> # conv = layers.Conv2D(c, 3, strides=stride, padding="valid" if stride != 1 else "same")
+>>> # conv = layers.Conv2D(c, 3, strides=stride, padding="same" if stride == 1 else "valid")
 >>> # self.conv = keras.Sequential([layers.ZeroPadding2D(1), conv]) if stride != 1 else conv
 """
 
@@ -125,7 +125,7 @@ def _keywords(valid: Call, same: Call, test: Code) -> tuple[tuple[str, Code], ..
     more = [keyword for keyword in valid.keywords if keyword not in same.keywords]
     if left or not all(_is_default(name, code, negated(test)) for name, code in more):
         return None
-    padding = ("padding", Conditional(test, Literal("valid"), Literal("same")))
+    padding = ("padding", Conditional(negated(test), Literal("same"), Literal("valid")))
     ahead = [keyword for keyword in valid.keywords if keyword[0] in _DEFAULTS]
     return (*ahead, padding, *(keyword for keyword in valid.keywords if keyword not in ahead))
 

@@ -21,19 +21,17 @@ class Bottleneck(layers.Layer):
         width = int(planes * (base_width / 64.0)) * groups
         self.conv1 = layers.Conv2D(width, 1, use_bias=False)
         self.bn1 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
-        if stride == 1:
-            self.conv2 = layers.Conv2D(
-                width, 3, padding="same", groups=groups, use_bias=False
-            )
-        else:
-            self.conv2 = keras.Sequential(
-                [
-                    layers.ZeroPadding2D(1),
-                    layers.Conv2D(
-                        width, 3, strides=stride, groups=groups, use_bias=False
-                    ),
-                ]
-            )
+        conv = layers.Conv2D(
+            width,
+            3,
+            strides=stride,
+            padding="same" if stride == 1 else "valid",
+            groups=groups,
+            use_bias=False,
+        )
+        self.conv2 = (
+            conv if stride == 1 else keras.Sequential([layers.ZeroPadding2D(1), conv])
+        )
         self.bn2 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.conv3 = layers.Conv2D(planes * 4, 1, use_bias=False)
         self.bn3 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
