@@ -42,6 +42,13 @@ def test_only_one_way_is_computed():
     assert rewritten(line, Return(Name("y"))).body[0] == If(FLAGS[0], (Assign(("y",), one),), (Assign(("y",), other),))
 
 
+def test_what_the_test_asks_about_keeps_its_value_until_it_is_asked():
+    test = Binary("is not", Name("y"), Literal(None))
+    line = Assign(("y",), Conditional(test, ops("roll", Name("x"), LONG, Literal("a" * 20)), Literal(0)))
+    (first, *_) = rewritten(line, Return(Name("y"))).body
+    assert isinstance(first, If)
+
+
 def test_numbers_that_one_test_chooses_are_chosen_together():
     items = tuple(Conditional(FLAGS[0], Literal(100_000 + place), Literal(200_000 - place)) for place in range(3))
     line = Assign(("x",), ops("transpose", Name("x"), Sequence("tuple", (Literal(0), *items))))

@@ -72,7 +72,7 @@ def _branches(target: str, value: Conditional) -> Iterator[Lines]:
         yield (If(value.test, (then,)),)
     elif value.then == Name(target):
         yield (If(negated(value.test), (otherwise,)),)
-    elif isinstance(value.otherwise, Literal) and target not in names_in(value.then):
+    elif isinstance(value.otherwise, Literal) and target not in {*names_in(value.test), *names_in(value.then)}:
         yield (otherwise, If(value.test, (then,)))
     else:
         yield (If(value.test, (then,), (otherwise,)),)
