@@ -227,11 +227,17 @@ def test_swin_block(heads, width, ratio, rows, columns):
     check("swin_t", swin_transformer.SwinTransformerBlock, arguments, *shape, channels_last=True)
 
 
-@proving(heads=st.sampled_from([2, 4]), shift=st.sampled_from([2, 3]), rows=st.integers(2, 3))
-def test_swin_block_with_shifted_windows(heads, shift, rows):
-    """The mask of shifted windows has the size that the input asks for."""
-    arguments = {"dim": heads * 4, "num_heads": heads, "window_size": [7, 7], "shift_size": [shift, shift]}
-    check("swin_t", swin_transformer.SwinTransformerBlock, arguments, heads * 4, 7 * rows, 28, channels_last=True)
+@proving(
+    heads=st.sampled_from([2, 4]),
+    window=st.sampled_from([(4, 4), (5, 7), (8, 4)]),
+    shift=st.sampled_from([2, 3]),
+    rows=st.integers(2, 3),
+)
+def test_swin_block_with_shifted_windows(heads, window, shift, rows):
+    """The mask of shifted windows and the table of positions have the sizes that the input and the window ask for."""
+    arguments = {"dim": heads * 4, "num_heads": heads, "window_size": [*window], "shift_size": [shift, shift]}
+    shape = (heads * 4, window[0] * rows, window[1] * (rows + 1))
+    check("swin_t", swin_transformer.SwinTransformerBlock, arguments, *shape, channels_last=True)
 
 
 @proving(dim=CHANNELS)

@@ -55,6 +55,8 @@ class TorchClass:
     """Text of `__init__` (dedented), "" where it cannot be read; never executed."""
     base_inits: tuple[str, ...] = ()
     """The same of the constructors that `super().__init__` leads to, nearest first."""
+    init_methods: tuple[str, ...] = ()
+    """Texts of the methods that these constructors call without arguments, `self.define_table()`."""
     forward_source: str = ""
     """Text of `forward`."""
     module: str = ""

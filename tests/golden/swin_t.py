@@ -51,12 +51,12 @@ class ShiftedWindowAttention(layers.Layer):
         self.num_heads = num_heads
         self.dim = dim
         self.relative_position_bias_table = self.add_weight(
-            shape=(169, num_heads),
+            shape=((2 * window_size[0] - 1) * (2 * window_size[1] - 1), num_heads),
             initializer="zeros",
             name="relative_position_bias_table",
         )
         self.relative_position_index = self.add_weight(
-            shape=(2401,),
+            shape=((window_size[0] * window_size[1]) ** 2,),
             initializer="zeros",
             dtype="int64",
             trainable=False,

@@ -203,3 +203,20 @@ def test_parameter_of_ours_that_a_child_may_leave_out_may_be_left_out():
     scope = Scope([Constructor({}, {}, 0)] * 2, read_init(""), {"Window": child})
     assert scope.child_default(Use("attn", "Window", 0, "attn_shape")) is None
     assert scope.child_default(Use("attn", "Window", 0, "other")) is REQUIRED
+
+
+def test_a_method_that_the_constructor_calls_is_read_for_what_it_is_given():
+    own = "def __init__(self, width):\n    self.width = width\n    self.make_table()\n"
+    method = "def make_table(self):\n    k = 2\n    self.table = Parameter(zeros(2 * self.width - 1, k))\n"
+    facts = read_init(own, (), (method,))
+    (zeros,) = (fact for fact in facts.calls["table"] if fact.function == "zeros")
+    assert zeros.arguments == (Binary("-", Binary("*", Literal(2), Name("width")), Literal(1)), None)
+    assert "k" not in dict(facts.definitions)  # a local of the method is none of the constructor
+
+
+def test_as_many_weights_as_a_window_has_pairs_of_places():
+    init = "def __init__(self, window, heads):\n    self.window = window\n"
+    scope = scope_of(init, {"window": [7, 5], "heads": 3}, {"window": [7, 5], "heads": 6})
+    assert found(scope, [(1225,), (1225,)], "shape") == "((window[0] * window[1]) ** 2,)"
+    assert found(scope, [(35,), (35,)], "shape") == "(35,)"  # a small number may be any
+    assert found(scope, [(1226,), (1226,)], "shape") == "(1226,)"

@@ -24,6 +24,8 @@ from transpiler.lowered import SourceLine, TorchClass
 from transpiler.reserved import GATHERED
 
 _CALLED = re.compile(r"(?<![\w.])(self\.(?:\w+\.)?|super\(\)\.)?([A-Za-z_]\w*)\(")
+_LEFT_TO = re.compile(r"^ +self\.(\w+)\(\)$", re.MULTILINE)
+"""A statement that calls a method without arguments."""
 _MOST_CALLED = 16
 
 _VIEWS = frozenset(
@@ -255,6 +257,7 @@ def _torch_class(cls: type[nn.Module], below: tuple[tuple[str, type[nn.Module]],
         source,
         inits[0] if inits else "",
         inits[1:],
+        _methods_called(cls, inits),
         _forward_text(cls, dict(below)),
         cls.__module__,
     )
@@ -295,6 +298,13 @@ def _inits(cls: type[Any]) -> tuple[str, ...]:
     """The constructors that building an instance may run, those of torch's own classes left out."""
     own = (base.__dict__["__init__"] for base in cls.__mro__ if "__init__" in base.__dict__)
     return tuple(_source(init) for init in itertools.takewhile(_is_model_code, own))
+
+
+def _methods_called(cls: type[Any], inits: tuple[str, ...]) -> tuple[str, ...]:
+    """The methods of the model's own that constructors leave a part of their work to."""
+    named = dict.fromkeys(name for init in inits for name in _LEFT_TO.findall(init))
+    methods = (getattr(cls, name, None) for name in named)
+    return tuple(_source(method) for method in methods if inspect.isfunction(method) and _is_model_code(method))
 
 
 def _is_model_code(function: Any) -> bool:

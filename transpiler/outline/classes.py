@@ -117,7 +117,8 @@ class _ClassMaker:
     def _scope(self) -> Scope:
         facts = {name: made.fact for name, made in self.classes.items()}
         forbidden = frozenset(f"self.{name}" for name in (*self.attributes, *LAYER_ATTRIBUTES))
-        init = read_init(self.bodies[0].cls.init_source, self.bodies[0].cls.base_inits)
+        cls = self.bodies[0].cls
+        init = read_init(cls.init_source, cls.base_inits, cls.init_methods)
         return Scope([body.constructor for body in self.bodies], init, facts, forbidden)
 
     def made(self, name: str, *, is_root: bool) -> GeneratedClass | None:

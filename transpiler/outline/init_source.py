@@ -20,13 +20,24 @@ from transpiler.outline.trees import names_in, transform
 
 
 @lru_cache(maxsize=4096)
-def read_init(source: str, bases: tuple[str, ...] = ()) -> InitFacts:
-    """Read a constructor, and what it leaves to those of its bases.
+def read_init(source: str, bases: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> InitFacts:
+    """Read a constructor, and what it leaves to those of its bases and to methods.
 
     Args:
         source: text of `__init__`; "" or text that does not parse gives no facts.
         bases: texts of the constructors that `super().__init__` leads to, nearest first.
+        methods: texts of the methods that these call without arguments.
     """
+    facts = _read_chain(source, bases)
+    kept = {name: code for name, code in facts.definitions if name.startswith("self.") and type(code) is Name}
+    for method in methods:
+        function = _parse(method)
+        if function is not None:
+            facts = joined(facts, substituted(_read(function), {**kept, **dict.fromkeys(_locals(function))}))
+    return facts
+
+
+def _read_chain(source: str, bases: tuple[str, ...]) -> InitFacts:
     function = _parse(source)
     if function is None:
         return InitFacts((), {}, {}, (), ())
@@ -35,7 +46,15 @@ def read_init(source: str, bases: tuple[str, ...] = ()) -> InitFacts:
     call = _super_call(function)
     if base is None or call is None:
         return own
-    return joined(own, substituted(read_init(bases[0], bases[1:]), _given(base, call)))
+    return joined(own, substituted(_read_chain(bases[0], bases[1:]), _given(base, call)))
+
+
+def _locals(function: ast.FunctionDef) -> Iterator[str]:
+    """Names that mean something in this function only."""
+    yield from (argument.arg for argument in _all_arguments(function.args) if argument.arg != "self")
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
 
 
 def _super_call(function: ast.FunctionDef) -> ast.Call | None:

@@ -5,6 +5,8 @@ Every candidate is evaluated on every instance that has the literal; only one th
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +25,9 @@ MISSING = object()
 
 LARGE = 16
 """From this number on, a literal that equals an argument is taken to come from it even where the source is silent."""
+
+LARGE_AREA = 36
+"""From this number on, as many weights as a window has places are taken to be one for each."""
 
 TELLING = 5
 """From this number on, a literal that equals an argument's value is taken to come from it."""
@@ -299,7 +304,24 @@ class Scope:
         for name in liked:
             if self._varies(name) and self.matches(Name(name), wanted):
                 return Name(name)
-        return self._first(self._multiples(use, value), wanted) if value >= LARGE else None
+        if value < LARGE:
+            return None
+        areas = self._areas(value) if use.parameter == "shape" and value >= LARGE_AREA else ()
+        return self._first((*self._multiples(use, value), *areas), wanted)
+
+    def _areas(self, value: int) -> Iterator[Code]:
+        """`window[0] * window[1]`, and its square: as many weights as a window has places, or pairs of places."""
+        for name in (*self.arguments, *self.definitions):
+            sizes = self.scopes[0].get(name)
+            whole = [size for size in sizes if type(size) is int] if isinstance(sizes, list | tuple) else []
+            if len(whole) < 2 or len(whole) != len(sizes):  # type: ignore[arg-type]
+                continue
+            items: list[Code] = [Index(Name(name), (Literal(place),)) for place in range(len(whole))]
+            area = functools.reduce(lambda one, other: Binary("*", one, other), items)
+            if math.prod(whole) == value:
+                yield area
+            if math.prod(whole) ** 2 == value:
+                yield Binary("**", area, Literal(2))
 
     def _varies(self, name: str) -> bool:
         known = name in self.arguments or name in self.definitions
