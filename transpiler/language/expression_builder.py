@@ -114,8 +114,7 @@ class ExpressionBuilder:
         """The token's text with its braces expanded."""
         if "{" not in token or self.alternative is None:
             return str(token)
-        alternative = self.alternative
-        return expanded(token, alternative)
+        return expanded(token, self.alternative)
 
     def identifier(self, node: Node) -> str:
         """A name that generated source may bear."""
