@@ -60,6 +60,15 @@ def test_numbers_that_one_test_chooses_are_chosen_together():
     assert body[0] == Assign(("x",), ops("transpose", Name("x"), Conditional(FLAGS[0], one, other)))
 
 
+def test_layers_of_a_chain_are_chosen_one_by_one():
+    def layer(name: str) -> Call:
+        return Call(Function("keras.layers.Activation"), (Literal(name * 30),))
+
+    choices = tuple(Conditional(FLAGS[0], layer(one), layer(other)) for one, other in ("ab", "cd"))
+    line = Assign(("self.chain",), Call(Function("keras.Sequential"), (Sequence("list", choices),)))
+    assert rewritten(Return(Name("x")), setup=(line,)).setup == (line,)
+
+
 def test_what_is_short_stays_as_it_is():
     line = Assign(("x",), Conditional(FLAGS[0], ops("relu", ops("exp", Name("x"))), Name("x")))
     assert rewritten(line, Return(Name("x"))).body == (line, Return(Name("x")))

@@ -55,7 +55,7 @@ def _chosen_whole(code: Code) -> Code | None:
     if type(code) is not Displayed:
         return None
     choices = [item for item in code.items if isinstance(item, Conditional)]
-    if len(choices) < 2 or any(item.test != choices[0].test for item in choices):
+    if len(choices) < 2 or any(item.test != choices[0].test or not _is_of_literals(item) for item in choices):
         return None
 
     def items(*, then: bool) -> tuple[Code, ...]:
@@ -64,6 +64,10 @@ def _chosen_whole(code: Code) -> Code | None:
         )
 
     return Conditional(choices[0].test, replace(code, items=items(then=True)), replace(code, items=items(then=False)))
+
+
+def _is_of_literals(choice: Conditional) -> bool:
+    return isinstance(choice.then, Literal) and isinstance(choice.otherwise, Literal)
 
 
 def _branches(target: str, value: Conditional) -> Iterator[Lines]:
