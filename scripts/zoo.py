@@ -15,8 +15,9 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.tables import markdown
@@ -48,10 +49,20 @@ compared with a batch of 2.
 """
 
 
-def models() -> list[str]:
-    """The names in zoo_models.txt: `torchvision.` or `timm.`, and what the library calls the model."""
-    lines = MODELS.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One line of zoo_models.txt."""
+
+    name: str
+    """`torchvision.` or `timm.`, and what the library calls the model."""
+    alone: bool = False
+    """Whether it takes so much memory that nothing may run beside it: marked `alone` in the file."""
+
+
+def models() -> list[Model]:
+    """Those in zoo_models.txt."""
+    lines = (line.split() for line in MODELS.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return [Model(words[0], alone="alone" in words[1:]) for words in lines if words]
 
 
 def examine_apart(name: str, limit: float) -> Row:
@@ -68,6 +79,13 @@ def examine_apart(name: str, limit: float) -> Row:
         message = done.stderr.strip().splitlines()
         return Row(name, message[-1][:300] if message else f"the process ended with {done.returncode}")
     return Row(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _examined(names: list[str], limit: float, jobs: int) -> Iterator[Row]:
+    """Rows as they come, `jobs` models at a time."""
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed([pool.submit(examine_apart, name, limit) for name in names]):
+            yield done.result()
 
 
 def cells(row: Row) -> list[str]:
@@ -126,7 +144,7 @@ def main() -> int:
     """Examines the models named, or all of them."""
     parser = argparse.ArgumentParser(description="Port every model of the zoo and write docs/zoo.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and leave docs/zoo.md alone")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for each model (300)")
+    parser.add_argument("--limit", type=float, default=900, help="seconds for each model (900)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="models at the same time (one a core)")
     parser.add_argument("--resume", action="store_true", help="keep the rows of a run that was stopped")
     parser.add_argument("--here", action="store_true", help="in this process, result as JSON")
@@ -136,15 +154,16 @@ def main() -> int:
             print(json.dumps(asdict(examine(name))))
         return 0
 
-    names = options.names or models()
+    listed = models()
+    names = options.names or [model.name for model in listed]
     known = [Row(**json.loads(line)) for line in KEPT.read_text().splitlines()] if options.resume else []
     rows = {row.name: row for row in known}
     if not options.names and not options.resume:
         KEPT.unlink(missing_ok=True)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        waiting = [pool.submit(examine_apart, name, options.limit) for name in names if name not in rows]
-        for done in as_completed(waiting):
-            row = done.result()
+    large = {model.name for model in listed if model.alone}
+    left = [name for name in names if name not in rows]
+    for jobs, part in ((options.jobs, [n for n in left if n not in large]), (1, [n for n in left if n in large])):
+        for row in _examined(part, options.limit, jobs):
             rows[row.name] = row
             print(row.name, row.problem or "ok", flush=True)
             if not options.names:
