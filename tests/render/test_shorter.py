@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence, Unary
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Member, Sequence, Unary
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Name, Return
 from transpiler.render.classes import class_text
 from transpiler.render.format import formatted
@@ -67,6 +67,24 @@ def test_layers_of_a_chain_are_chosen_one_by_one():
     choices = tuple(Conditional(FLAGS[0], layer(one), layer(other)) for one, other in ("ab", "cd"))
     line = Assign(("self.chain",), Call(Function("keras.Sequential"), (Sequence("list", choices),)))
     assert rewritten(Return(Name("x")), setup=(line,)).setup == (line,)
+
+
+def both_expanded() -> Return:
+    """`ops.concatenate([self.expand1x1_act(self.expand1x1(x)), self.expand3x3_act(self.expand3x3(x))])`."""
+    names = ("expand1x1", "expand3x3")
+    parts = tuple(Call(Member(f"{name}_activation"), (Call(Member(name), (Name("x"),)),)) for name in names)
+    return Return(ops("concatenate", Sequence("list", parts)))
+
+
+def test_a_branch_takes_the_name_of_its_first_layer():
+    *firsts, last = rewritten(both_expanded()).body
+    assert [line.targets for line in firsts if isinstance(line, Assign)] == [("expand1x1",), ("expand3x3",)]
+    assert last == Return(ops("concatenate", Sequence("list", (Name("expand1x1"), Name("expand3x3")))))
+
+
+def test_a_branch_does_not_hide_a_function():
+    line = Assign(("y",), Call(Function("helpers.expand1x1"), (Name("y"),)))
+    assert all("expand1x1" not in getattr(found, "targets", ()) for found in rewritten(line, both_expanded()).body)
 
 
 def test_what_is_short_stays_as_it_is():

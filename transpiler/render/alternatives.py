@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from transpiler.code import Call, Code, Conditional, Function, Index, Literal, M
 from transpiler.code import Sequence as Displayed
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
+from transpiler.outline.names import usable
 from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
 from transpiler.outline.trees import children, names_in, transform, walk
 from transpiler.render.made_once import made_once
@@ -25,12 +26,13 @@ _SHAPE = Function("keras.ops.shape")
 _HOLE = Name("_")
 
 
-def alternatives(line: Line, after: Sequence[Line], *, is_call: bool) -> Iterator[Lines]:
+def alternatives(line: Line, after: Sequence[Line], taken: Container[str] = (), *, is_call: bool) -> Iterator[Lines]:
     """The same in several statements.
 
     Args:
         line: the statement.
         after: everything that may run after it.
+        taken: names of functions that the method calls, which a variable must not hide.
         is_call: whether it stands in `call`, where a variable may take another value.
     """
     match line:
@@ -43,7 +45,7 @@ def alternatives(line: Line, after: Sequence[Line], *, is_call: bool) -> Iterato
     if isinstance(line, Assign | Return) and (whole := transform(line.value, _chosen_whole)) != line.value:
         yield (replace(line, value=whole),)
     if is_call and isinstance(line, Assign | Return):
-        yield from _in_turn(line, after)
+        yield from _in_turn(line, after, taken)
     if not is_call:
         for conv, rest in made_once(line, after):
             yield (conv, rest)
@@ -82,14 +84,14 @@ def _branches(target: str, value: Conditional) -> Iterator[Lines]:
         yield (If(value.test, (then,), (otherwise,)),)
 
 
-def _in_turn(line: Assign | Return, after: Sequence[Line]) -> Iterator[Lines]:
+def _in_turn(line: Assign | Return, after: Sequence[Line], taken: Container[str]) -> Iterator[Lines]:
     """An inner call first, into a variable that nothing else needs."""
     for inner in _inner_calls(line.value):
         outer = _without(line.value, inner)
         left = names_in(outer)
         if left.count(_HOLE.name) != 1:
             continue
-        name = next((name for name in _names(line, inner, after) if name not in left), None)
+        name = next((name for name in _names(line, inner, after, taken) if name not in left), None)
         if name is None:
             continue
         before = Assign((name,), inner)
@@ -99,14 +101,41 @@ def _in_turn(line: Assign | Return, after: Sequence[Line]) -> Iterator[Lines]:
         yield (*_settled(before), rest)
 
 
-def _names(line: Assign | Return, inner: Code, after: Sequence[Line]) -> Iterator[str]:
-    """What an inner result may be called: as what it is made of if that is not needed any more, or as the whole."""
+def _names(line: Assign | Return, inner: Code, after: Sequence[Line], taken: Container[str]) -> Iterator[str]:
+    """What an inner result may be called: as what it is made of if that is not needed any more, as the whole, or as the
+    first layer that makes it, which tells one element of a list from another.
+    """
+    layer = _first_layer(inner)
+    by_layer = [layer] if layer and usable(layer, ()) == layer and layer not in taken and _is_dead(layer, after) else []
+    if _is_element(inner, line.value):
+        yield from by_layer
     made_of = _made_of(inner)
     whole = line.targets[0] if isinstance(line, Assign) and len(line.targets) == 1 else None
     if made_of is not None and (made_of == whole or _is_dead(made_of, after)):
         yield made_of
     if whole is not None and not whole.startswith("self."):
         yield whole
+    yield from by_layer
+
+
+def _is_element(inner: Code, code: Code) -> bool:
+    displays = (node for node in walk(code) if type(node) is Displayed)
+    return any(item is inner for display in displays for item in display.items)
+
+
+def _first_layer(code: Code) -> str | None:
+    """The attribute that is called first on the way to the result."""
+    first = None
+    while isinstance(code, Call):
+        match code.function:
+            case Member(name, index=None):
+                first = name
+            case Name(name) if name.startswith("self."):
+                first = name.removeprefix("self.")
+            case _:
+                pass
+        code = code.arguments[0] if code.arguments else code.function
+    return first
 
 
 def _made_of(code: Code) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Return
@@ -16,6 +17,7 @@ from transpiler.render.alternatives import Lines, alternatives
 from transpiler.render.classes import INDENT, statement_texts
 from transpiler.render.format import formatted
 from transpiler.render.made_once import is_made_twice
+from transpiler.render.used import functions
 
 _WIDTH = 88
 _MOST_ROUNDS = 6
@@ -29,13 +31,15 @@ class _Statement:
     depth: int
     after: Lines
     """All that may run after it."""
+    taken: frozenset[str]
+    """Names of functions that the class calls."""
     is_call: bool
 
     def ways(self) -> tuple[Lines, ...]:
         """The statement as it is and its alternatives; none where there is nothing to choose."""
         if not any(len(text) > _WIDTH for text in statement_texts((self.line,), self.depth)):
             return ()
-        others = tuple(alternatives(self.line, self.after, is_call=self.is_call))
+        others = tuple(alternatives(self.line, self.after, self.taken, is_call=self.is_call))
         return ((self.line,), *others) if others else ()
 
     def text(self, way: Lines) -> str:
@@ -72,20 +76,22 @@ def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
 
 def _statements(classes: Sequence[ClassDefinition]) -> Iterator[_Statement]:
     def below(lines: Lines, depth: int, after: Lines, *, is_call: bool) -> Iterator[_Statement]:
+        statement = partial(_Statement, taken=taken, is_call=is_call)
         for place, line in enumerate(lines):
             rest = (*lines[place + 1 :], *after)
             match line:
                 case If() if not is_call and is_made_twice(line):
-                    yield _Statement(line, depth, rest, is_call)
+                    yield statement(line, depth, rest)
                 case If(_, then, otherwise):
                     yield from below(then, depth + 1, rest, is_call=is_call)
                     yield from below(otherwise, depth + 1, rest, is_call=is_call)
                 case For(_, _, body):
                     yield from below(body, depth + 1, (*rest, line), is_call=is_call)
                 case Assign() | Return():
-                    yield _Statement(line, depth, rest, is_call)
+                    yield statement(line, depth, rest)
 
     for definition in classes:
+        taken = frozenset(name.rpartition(".")[2] for name in functions((definition,)))
         yield from below(definition.setup, _DEPTH, (), is_call=False)
         yield from below(definition.build, _DEPTH, (), is_call=False)
         yield from below(definition.body, _DEPTH, (), is_call=True)
