@@ -18,7 +18,7 @@ from transpiler.outline.keras_calls import default_of, parameters, same_padding,
 from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
 from transpiler.outline.program import Name, Required
-from transpiler.outline.repeats import Table
+from transpiler.outline.repeat import Table
 from transpiler.outline.series import completed, negated, question
 from transpiler.outline.trees import children, code_of, is_value, key_of, transform, value_of, with_children
 

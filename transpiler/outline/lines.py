@@ -10,7 +10,7 @@ from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Function, Ref
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
-from transpiler.outline.repeats import Repeat
+from transpiler.outline.repeat import Repeat
 from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6

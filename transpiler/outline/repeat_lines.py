@@ -11,7 +11,7 @@ from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, nested
 from transpiler.outline.names import element_name, singular
 from transpiler.outline.program import Name
-from transpiler.outline.repeats import START, VALUE, Inner, Repeat, Table
+from transpiler.outline.repeat import START, VALUE, Inner, Repeat, Table
 from transpiler.outline.trees import code_of, is_value, refs, transform, walk
 from transpiler.reserved import GATHERED
 

@@ -10,25 +10,20 @@ long as every value is computed before it is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Spread
-from transpiler.lowered import Argument, Basic, SourceLine
+from transpiler.lowered import Argument
 from transpiler.outline.forward_source import has_loop
 from transpiler.outline.loops import Chain, Grow, Step
 from transpiler.outline.program import Name
+from transpiler.outline.repeat import START, VALUE, Inner, Repeat, Table, Turn
+from transpiler.outline.repeat_candidates import Column, Flow
 from transpiler.outline.size_names import size_names, size_reads
-from transpiler.outline.trees import children, expected_call, refs, shifted, transform, walk, with_children
-
-START = 1 << 12
-"""`Inner` numbers below are elements of what a loop goes through; from here on, what turns hand on."""
-
-VALUE = 1 << 13
-"""From here on, what a turn computes."""
+from transpiler.outline.trees import children, expected_call, refs, shifted, transform, with_children
 
 FEWEST_SAVED = 3
 """Statements that a loop must save."""
@@ -39,61 +34,13 @@ MOST_TABLES = 4
 STATEMENTS_TO_A_TABLE = 3
 """Statements that a turn must have for each of them: with fewer, a loop is harder to read than what it stands for."""
 
-LONGEST = 1500
-"""Statements beyond which no repetition is looked for: it takes quadratic time."""
-
-_MOST_SHIFTS = 8
 _LOOP = Name("for")
 
+Size = tuple[int, int]
+"""An argument that is a list, and an axis of its elements."""
 
-@dataclass(frozen=True, slots=True)
-class Inner(Function):
-    """A value inside a `Repeat`, which other turns have their own of."""
-
-    number: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Table(Literal):
-    """Numbers of the turns of a `Repeat`, in order."""
-
-    value: Basic  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What is known of a statement of a turn besides its code."""
-
-    width: int
-    names: tuple[str | None, ...] = ()
-    source: SourceLine | None = None
-    comment: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat(Call):
-    """A loop; its results are the values of the last turn that are read afterwards, and lists of those of all turns.
-
-    `arguments` are, one after the other, so many of each as the fields say: what it goes through side by side; first
-    values of what a turn hands to the next; statements of a turn; what it hands on; which of the last turn's values are
-    results; what every turn appends to a list of its own.
-    """
-
-    sources: int = 0
-    starts: int = 0
-    widths: tuple[int, ...] = ()
-    lasts: int = 0
-    turns: tuple[Turn, ...] = field(default=(), compare=False)
-
-    def parts(self) -> tuple[tuple[Code, ...], ...]:
-        """`arguments`, taken apart: sources, starts, statements, handed on, last ones, collected."""
-        counts = (self.sources, self.starts, len(self.widths), self.starts, self.lasts)
-        found: list[tuple[Code, ...]] = []
-        place = 0
-        for count in counts:
-            found.append(self.arguments[place : place + count])
-            place += count
-        return (*found, self.arguments[place:])
+SIZED = frozenset({"arange", "reshape", "broadcast_to", "zeros", "ones", "full", "resize", "linspace"})
+"""Functions that take sizes."""
 
 
 def with_repeats(
@@ -112,7 +59,7 @@ def with_repeats(
         Steps and result with values numbered anew.
     """
     for _ in range(len(steps)):
-        flow = _Flow(arguments, members, steps, result, forward_source)
+        flow = Flow(arguments, members, steps, result, forward_source)
         best: _Roll | None = None
         for columns in flow.candidates():
             roll = _Roll.of(flow, columns)
@@ -124,171 +71,14 @@ def with_repeats(
     return steps, result
 
 
-Column = tuple[int, ...]
-"""The places of one statement in every turn."""
-
-Size = tuple[int, int]
-"""An argument that is a list, and an axis of its elements."""
-
-SIZED = frozenset({"arange", "reshape", "broadcast_to", "zeros", "ones", "full", "resize", "linspace"})
-"""Functions that take sizes."""
-
-
 class _Fails(Exception):  # noqa: N818
     """These statements are no loop."""
-
-
-class _Flow:
-    """Steps with the values they make, who reads these, and what they look like without their operands."""
-
-    def __init__(
-        self,
-        arguments: Rows[Argument],
-        members: Mapping[str, int],
-        steps: list[Step],
-        result: Code,
-        forward_source: str,
-    ) -> None:
-        self.arguments = arguments
-        self.forward_source = forward_source
-        self.members = members
-        self.steps = steps
-        self.result = result
-        self.starts: list[int] = []
-        self.definer: dict[int, tuple[int, int]] = {}
-        count = len(arguments)
-        for place, step in enumerate(steps):
-            self.starts.append(count)
-            self.definer.update({count + offset: (place, offset) for offset in range(step.width)})
-            count += step.width
-        self.users: dict[int, set[int]] = {}
-        for place, code in enumerate((*(step.code for step in steps), result)):
-            for value in refs(code):
-                self.users.setdefault(value, set()).add(place)
-        numbers: dict[object, int] = {}
-        self.keys = [
-            numbers.setdefault((self._masked(step.code), step.width, step.source, step.comment), len(numbers))
-            for step in steps
-        ]
-
-    def values(self, place: int) -> range:
-        """The values that a step makes."""
-        return range(self.starts[place], self.starts[place] + self.steps[place].width)
-
-    def is_element(self, code: Code) -> bool:
-        """Whether it is an element of an argument that is a list."""
-        match code:
-            case Index(Ref(value), (Literal(int()),)):
-                return value < len(self.arguments) and self.arguments[value].is_list
-            case _:
-                return False
-
-    def _masked(self, code: Code) -> Code:
-        def change(node: Code) -> Code | None:
-            if self.is_element(node) or isinstance(node, Ref):
-                return Ref(0)
-            if isinstance(node, c.Member):
-                name = node.name if node.index is not None else node.name.rstrip("0123456789")
-                return c.Member(name, None if node.index is None else 0)
-            if isinstance(node, Literal) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-                return Literal(0)
-            return None
-
-        return transform(code, change)
-
-    # ── what may be a loop ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def candidates(self) -> Iterator[list[Column]]:
-        """Statements that may be turns, as columns in order."""
-        if len(set(self.keys)) == len(self.keys) or len(self.keys) > LONGEST:
-            return
-        yield from self._in_a_row()
-        seen: set[tuple[int, ...]] = set()
-        for code in (*(step.code for step in self.steps), self.result):
-            for node in walk(code):
-                if type(node) is not Sequence:
-                    continue
-                for run in self._runs(node.items):
-                    columns = self._cones(run) if run not in seen else []
-                    seen.add(run)
-                    if columns:
-                        yield columns
-
-    def _in_a_row(self) -> Iterator[list[Column]]:
-        """The same statements several times, one turn behind the other."""
-        total = len(self.keys)
-        for period in range(1, total // 2 + 1):
-            place = 0
-            while place < total - period:
-                end = place
-                while end < total - period and self.keys[end] == self.keys[end + period]:
-                    end += 1
-                for start in range(place, min(end - period + 1, place + min(period, _MOST_SHIFTS))):
-                    turns = (end - start) // period + 1
-                    yield [tuple(start + at + turn * period for turn in range(turns)) for at in range(period)]
-                place = end + 1
-
-    def _runs(self, items: tuple[Code, ...]) -> Iterator[Column]:
-        """Neighbours in a list that are computed alike, each as the places that compute them."""
-        run: list[int] = []
-        for item in (*items, None):
-            place = self.definer[item.value][0] if isinstance(item, Ref) and item.value in self.definer else None
-            if run and (place is None or self.keys[place] != self.keys[run[0]] or place in run):
-                if len(run) > 1:
-                    yield tuple(run)
-                run = []
-            if place is not None:
-                run.append(place)
-
-    def _cones(self, run: Column) -> list[Column]:
-        """Everything that is computed for the elements of a list only, each for its own."""
-        found: dict[Column, None] = {run: None}
-        waiting = [run]
-        while waiting:
-            for below in self._below(waiting.pop()):
-                if below not in found:
-                    found[below] = None
-                    waiting.append(below)
-        owners = self._owners(found)
-        while True:
-            shared = [column for column in found if column != run and not self._is_own(column, owners)]
-            if not shared:
-                break
-            for column in shared:
-                del found[column]
-            owners = self._owners(found)
-        if len(owners) < len(found) * len(run):  # turns that share a statement
-            return []
-        return sorted(found)
-
-    def _below(self, column: Column) -> Iterator[Column]:
-        """Columns that compute the operands of one."""
-        for values in zip(*(refs(self.steps[place].code) for place in column), strict=False):
-            places = [self.definer.get(value, (-1, 0)) for value in values]
-            if -1 in (place for place, _ in places) or len({place for place, _ in places}) < len(places):
-                continue
-            if len({(self.keys[place], offset) for place, offset in places}) == 1:
-                yield tuple(place for place, _ in places)
-
-    @staticmethod
-    def _owners(columns: dict[Column, None]) -> dict[int, int]:
-        return {place: turn for column in columns for turn, place in enumerate(column)}
-
-    def _is_own(self, column: Column, owners: dict[int, int]) -> bool:
-        """Whether each turn's values are read in that turn or the next only, or where those of all turns are."""
-        outside: list[set[int]] = []
-        for turn, place in enumerate(column):
-            users = {user for value in self.values(place) for user in self.users.get(value, ())}
-            if any(owners[user] not in (turn, turn + 1) for user in users if user in owners):
-                return False
-            outside.append({user for user in users if user not in owners})
-        return all(users == outside[0] for users in outside)
 
 
 class _Roll:
     """One loop: the code of a turn, and how the rest reads what it makes."""
 
-    def __init__(self, flow: _Flow, columns: list[Column], sizes: Rows[Size] = ()) -> None:
+    def __init__(self, flow: Flow, columns: list[Column], sizes: Rows[Size] = ()) -> None:
         self.flow = flow
         self.columns = columns
         self.sizes = sizes
@@ -312,7 +102,7 @@ class _Roll:
         self.saved = 0
 
     @classmethod
-    def of(cls, flow: _Flow, columns: list[Column], sizes: Rows[Size] = ()) -> _Roll | None:
+    def of(cls, flow: Flow, columns: list[Column], sizes: Rows[Size] = ()) -> _Roll | None:
         """The loop for these columns, None if they are none or it is not worth it."""
         if (len(columns[0]) - 1) * len(columns) < FEWEST_SAVED:
             return None

@@ -14,8 +14,8 @@ from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import element_name, usable
 from transpiler.outline.neighbours import Successors, intermediate, join_hint
 from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return
+from transpiler.outline.repeat import VALUE, Inner, Repeat
 from transpiler.outline.repeat_lines import loop_parts, zipped
-from transpiler.outline.repeats import VALUE, Inner, Repeat
 from transpiler.outline.telling_names import member_called, telling_name, unmoved
 from transpiler.outline.trees import member_of, refs, walk
 from transpiler.reserved import GATHERED
