@@ -42,7 +42,7 @@ class StochasticDepth(layers.Dropout):
 
 @serializable
 class ShiftedWindowAttention(layers.Layer):
-    """ShiftedWindowAttention (torchvision/models/swin_transformer.py): n c h w -> n c h w."""
+    """ShiftedWindowAttention (torchvision/models/swin_transformer.py): n h w c -> n h w c."""
 
     def __init__(self, dim, window_size, shift_size, num_heads, **kwargs):
         super().__init__(**kwargs)
@@ -176,7 +176,7 @@ class ShiftedWindowAttention(layers.Layer):
 
 @serializable
 class MLP(layers.Layer):
-    """MLP (torchvision/ops/misc.py): n c h w -> n c h w."""
+    """MLP (torchvision/ops/misc.py): n h w c -> n h w c."""
 
     def __init__(self, hidden_channels, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -196,7 +196,7 @@ class MLP(layers.Layer):
 
 @serializable
 class SwinTransformerBlock(layers.Layer):
-    """SwinTransformerBlock (torchvision/models/swin_transformer.py): n c h w -> n c h w."""
+    """SwinTransformerBlock (torchvision/models/swin_transformer.py): n h w c -> n h w c."""
 
     def __init__(
         self,
@@ -224,7 +224,7 @@ class SwinTransformerBlock(layers.Layer):
 
 @serializable
 class PatchMerging(layers.Layer):
-    """PatchMerging (torchvision/models/swin_transformer.py): n c h w -> n c h w."""
+    """PatchMerging (torchvision/models/swin_transformer.py): n h w c -> n h w c."""
 
     def __init__(self, dim, **kwargs):
         super().__init__(**kwargs)

@@ -45,6 +45,7 @@ MOST_FLAGS = 8
 MOST_ALTERNATIVES = 3
 
 _TRANSPOSE = Function("keras.ops.transpose")
+_CHANNELS_LAST = {"n c h w": "n h w c", "n c d h w": "n d h w c"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +285,8 @@ class _ClassMaker:
     def _docstring(self) -> tuple[str, ...]:
         body = max(self.bodies, key=lambda body: len(body.arguments))
         where = f" ({body.cls.source})" if body.cls.source else ""
-        patterns = ", ".join(argument.pattern for argument in body.arguments if argument.pattern)
-        axes = f": {patterns} -> {body.result_pattern}" if patterns and body.result_pattern else ""
+        patterns = ", ".join(_read(argument.pattern, body) for argument in body.arguments if argument.pattern)
+        axes = f": {patterns} -> {_read(body.result_pattern, body)}" if patterns and body.result_pattern else ""
         lines = [f"{body.cls.name}{where}{axes}."]
         unused = list(dict.fromkeys(name for one in self.bodies for name in one.unused if name not in self.attributes))
         if unused:
@@ -322,6 +323,11 @@ def _passes_through(step: MergedStep, join: Join) -> bool:
     if step.results != (join.inside,) or not isinstance(code, Call) or not isinstance(code.function, c.Member):
         return False
     return refs(code) == [join.outside] and len(code.arguments) == 1 and not code.keywords
+
+
+def _read(pattern: str, body: Body) -> str:
+    """Axes for people: where a module within the model keeps torch's order, torch has its channels last as well."""
+    return _CHANNELS_LAST.get(pattern, pattern) if body.path else pattern
 
 
 def _branch_name(branch: MergedBranch) -> str:
