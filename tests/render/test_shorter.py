@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Member, Sequence, Unary
-from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Name, Return
+from transpiler.outline.program import Assign, ClassDefinition, Comprehension, For, If, Line, Name, Return
 from transpiler.render.classes import class_text
 from transpiler.render.format import formatted
 from transpiler.render.shorter import shorter
@@ -66,6 +66,34 @@ def test_layers_of_a_chain_are_chosen_one_by_one():
 
     choices = tuple(Conditional(FLAGS[0], layer(one), layer(other)) for one, other in ("ab", "cd"))
     line = Assign(("self.chain",), Call(Function("keras.Sequential"), (Sequence("list", choices),)))
+    assert rewritten(Return(Name("x")), setup=(line,)).setup == (line,)
+
+
+def block(*arguments: Code) -> Call:
+    return Call(
+        Name("ResidualBottleneckBlock"),
+        (*arguments, *map(Name, ("activation_layer", "group_width", "bottleneck_multiplier"))),
+    )
+
+
+def of_blocks(first: Call, rest: Call, count: Code) -> Assign:
+    others = Comprehension("list", (rest,), ("_",), Call(Name("range"), (count,)))
+    return Assign(("self.blocks",), Sequence("list", (first, others)))
+
+
+def test_blocks_of_which_the_first_differs_are_one_comprehension():
+    width, stride = Name("width_in"), Literal(2)
+    line = of_blocks(block(width, stride), block(Name("width_out"), Literal(1)), Binary("-", Name("depth"), Literal(1)))
+    is_first = Binary("==", Name("i"), Literal(0))
+    either = block(Conditional(is_first, width, Name("width_out")), Conditional(is_first, stride, Literal(1)))
+    (found,) = rewritten(Return(Name("x")), setup=(line,)).setup
+    assert found == Assign(
+        ("self.blocks",), Comprehension("list", (either,), ("i",), Call(Name("range"), (Name("depth"),)))
+    )
+
+
+def test_blocks_whose_number_is_not_known_to_be_one_more_stay_apart():
+    line = of_blocks(block(Name("width_in")), block(Name("width_out")), Name("depth"))
     assert rewritten(Return(Name("x")), setup=(line,)).setup == (line,)
 
 

@@ -18,6 +18,7 @@ from transpiler.outline.names import usable
 from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
 from transpiler.outline.trees import children, names_in, transform, walk
 from transpiler.render.made_once import made_once
+from transpiler.render.one_comprehension import in_one_comprehension
 
 Lines: TypeAlias = tuple[Line, ...]
 
@@ -47,6 +48,8 @@ def alternatives(line: Line, after: Sequence[Line], taken: Container[str] = (), 
     if is_call and isinstance(line, Assign | Return):
         yield from _in_turn(line, after, taken)
     if not is_call:
+        if isinstance(line, Assign) and (whole := transform(line.value, in_one_comprehension)) != line.value:
+            yield (replace(line, value=whole),)
         for conv, rest in made_once(line, after):
             yield (conv, rest)
             yield (*_settled(conv), *_settled(rest))
