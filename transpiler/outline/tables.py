@@ -1,6 +1,8 @@
 """Neighbours in a list that differ in a few values, as people write them: one call over a table.
 
 >>> # [Block(64, 0.0), Block(64, 0.1), Block(64, 0.2)] is [Block(64, rate) for rate in (0.0, 0.1, 0.2)]
+
+A table that would be long is counted out instead where every value follows from its place.
 """
 
 from __future__ import annotations
@@ -8,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import groupby
 
-from transpiler.code import Call, Code, Sequence
+from transpiler.code import Call, Code, Literal, Sequence
 from transpiler.outline.class_calls import Signature, arguments_by_name, call_of_class
 from transpiler.outline.names import usable
 from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.trees import is_value, walk
+from transpiler.outline.progressions import by_place
+from transpiler.outline.series import INDEX
+from transpiler.outline.trees import is_value, value_of, walk
 
 FEWEST = 3
 """Different calls that are worth a table."""
+
+MOST_VALUES = 6
+"""Values of a table that is read at a glance."""
 
 
 def tabulated(items: tuple[Code, ...], classes: Mapping[str, Signature]) -> tuple[Code, ...]:
@@ -43,10 +50,19 @@ def _table(items: list[Code], signature: Signature) -> Comprehension | None:
         return None
     shared = {name: value for name, value in rows[0].items() if name not in differing}
     taken = {node.name for value in shared.values() for node in walk(value) if isinstance(node, Name)}
-    variables = tuple(usable(name, taken) for name in differing)
-    given = shared | {name: Name(variable) for name, variable in zip(differing, variables, strict=True)}
-    ordered = tuple((parameter.name, given[parameter.name]) for parameter in signature.parameters)
-    call = call_of_class(Call(calls[0].function, (), ordered), signature)
-    columns = [tuple(row[name] for name in differing) for row in rows]
-    values = tuple(column[0] if len(column) == 1 else Sequence("tuple", column) for column in columns)
-    return Comprehension("list", (call,), variables, Sequence("tuple", values))
+
+    def made(given: Mapping[str, Code]) -> Call:
+        ordered = tuple((parameter.name, {**shared, **given}[parameter.name]) for parameter in signature.parameters)
+        return call_of_class(Call(calls[0].function, (), ordered), signature)
+
+    columns = {name: tuple(row[name] for row in rows) for name in differing}
+    if len(rows) * len(differing) > MOST_VALUES:
+        index = Name(usable(INDEX.name, taken))
+        counted = {name: by_place(tuple(map(value_of, column)), index) for name, column in columns.items()}
+        formulas = {name: formula for name, formula in counted.items() if formula is not None}
+        if len(formulas) == len(differing):
+            return Comprehension("list", (made(formulas),), (index.name,), Call(Name("range"), (Literal(len(rows)),)))
+    variables = {name: usable(name, taken) for name in differing}
+    values = tuple(row[0] if len(row) == 1 else Sequence("tuple", row) for row in zip(*columns.values(), strict=True))
+    call = made({name: Name(variable) for name, variable in variables.items()})
+    return Comprehension("list", (call,), tuple(variables.values()), Sequence("tuple", values))

@@ -1,0 +1,71 @@
+"""What the values of neighbours are by their places, as people write it.
+
+>>> # 24, 48, 48, 48 is 24 if i == 0 else 48; 0, 1, 0, 1 is 0 if i % 2 == 0 else 1; 16, 24, 32 is 16 + 8 * i
+>>> # 0.015000000000000003, 0.02, 0.025 is 0.2 * (i + 3) / 40
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from transpiler.code import Binary, Code, Conditional, Literal
+from transpiler.lowered import Basic
+from transpiler.outline.trees import code_of, key_of
+
+_LARGEST_DIVISOR = 256
+_DIGITS = 6
+"""Of the number that a fraction begins with: those of a setting, not of a result."""
+
+
+def by_place(values: Sequence[Basic], index: Code) -> Code | None:
+    """An expression that is exactly `values[i]` for every `i`; None where none is found.
+
+    >>> by_place([0.0, 0.1, 0.2, 0.30000000000000004], Name("i"))
+    Binary(operator='*', left=Literal(value=0.1), right=Name(name='i'))
+
+    Args:
+        values: at least three, not all the same.
+        index: what stands for `i`.
+    """
+    numbers = [value for value in values if type(value) is int]
+    if len(numbers) == len(values) and (found := _steps(numbers, index)) is not None:
+        return found
+    for test, places in _questions(index, len(values)):
+        then = [value for place, value in enumerate(values) if place in places]
+        otherwise = [value for place, value in enumerate(values) if place not in places]
+        if all(len({key_of(value) for value in own}) == 1 for own in (then, otherwise)):
+            return Conditional(test, code_of(then[0]), code_of(otherwise[0]))
+    fractions = [value for value in values if type(value) is float]
+    return _fraction(fractions, index) if len(fractions) == len(values) else None
+
+
+def _questions(index: Code, count: int) -> Iterator[tuple[Code, range]]:
+    yield Binary("==", index, Literal(0)), range(1)
+    yield Binary("==", Binary("%", index, Literal(2)), Literal(0)), range(0, count, 2)
+
+
+def _steps(values: Sequence[int], index: Code) -> Code | None:
+    """`start + step * i`."""
+    start, step = values[0], values[1] - values[0]
+    if step <= 0 or list(values) != [start + step * place for place in range(len(values))]:
+        return None
+    moved = index if step == 1 else Binary("*", Literal(step), index)
+    return Binary("+", Literal(start), moved) if start else moved
+
+
+def _fraction(values: Sequence[float], index: Code) -> Code | None:
+    """`whole * (i + first) / count`, as rates that grow from block to block are computed."""
+    step = values[1] - values[0]
+    if step <= 0:
+        return None
+    found: list[tuple[float, int, int]] = []
+    for count in range(1, _LARGEST_DIVISOR + 1):
+        whole = round(step * count, _DIGITS)
+        first = round(values[0] * count / whole) if whole else 0
+        if whole and [whole * (place + first) / count for place in range(len(values))] == list(values):
+            found.append((whole, first, count))
+    if not found:
+        return None
+    whole, first, count = min(found, key=lambda one: (len(repr(one[0])), one[2]))
+    product = Binary("*", Literal(whole), Binary("+", index, Literal(first)) if first else index)
+    return Binary("/", product, Literal(count)) if count > 1 else product
