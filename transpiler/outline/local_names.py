@@ -159,7 +159,11 @@ class LocalNames:
         gathered = usable(gathered, self.taken | {name})
         if gathered not in self.collected and not self.is_free_before(gathered):
             return
-        line = self.grown(value, gathered, Name(name))
+        elements = self.collected.get(gathered, ())
+        if any(self.last.get(element, 0.0) >= self.now for element in elements):  # the line behind this one reads it
+            line: Line | None = self._longer(value, gathered, Name(name))
+        else:
+            line = self.grown(value, gathered, Name(name))
         if line is None:
             return
         self.pending.append(line)
@@ -224,17 +228,19 @@ class LocalNames:
 
     def grown(self, value: int, name: str, code: Code, comment: str = "") -> Line | None:
         """A list of this name with a value behind its others; None if something else has the name."""
-        elements = self.collected.get(name, [])
-        if not all(map(self.is_dead, elements)):
-            line = Assign((), Call(Name(f"{name}.append"), (code,)), comment)
-        elif self.is_free(name):
-            self.collected[name] = elements = []
-            line = Assign((name,), c.Sequence("list", (code,)), comment)
-        else:
+        if not all(map(self.is_dead, self.collected.get(name, ()))):
+            return self._longer(value, name, code, comment)
+        if not self.is_free(name):
             return None
+        self.collected[name] = [value]
+        self.elements[value] = Index(Name(name), (Literal(0),))
+        return Assign((name,), c.Sequence("list", (code,)), comment)
+
+    def _longer(self, value: int, name: str, code: Code, comment: str = "") -> Line:
+        elements = self.collected[name]
+        self.elements[value] = Index(Name(name), (Literal(len(elements)),))
         elements.append(value)
-        self.elements[value] = Index(Name(name), (Literal(len(elements) - 1),))
-        return line
+        return Assign((), Call(Name(f"{name}.append"), (code,)), comment)
 
 
 def assigned(names: Mapping[int, str], value: int) -> str:

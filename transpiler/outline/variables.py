@@ -348,7 +348,8 @@ class BodyWriter(LocalNames):
         lines = [line for item in items for line in self._statement(item, wishes)]
         self.last = saved
         # Names are as before the branch, but for those that have given way and those that are read after it.
-        before = {self.names[value]: value for value in holders.values()}
+        before = {name: value for name, value in holders.items() if self.names[value] == name}
+        before |= {self.names[value]: value for name, value in holders.items() if self.names[value] != name}
         made = {name: value for name, value in self.holders.items() if value not in self.before_branch}
         self.holders = before | {name: value for name, value in made.items() if self.last.get(value, 0.0) > end}
         return lines
