@@ -296,17 +296,10 @@ class SwinTransformer(layers.Layer):
                             4 * embed_dim,
                             12,
                             window_size=[7, 7],
-                            shift_size=shift_size,
-                            stochastic_depth_prob=stochastic_depth_prob,
+                            shift_size=[0, 0] if i % 2 == 0 else [3, 3],
+                            stochastic_depth_prob=0.2 * (i + 4) / 11,
                         )
-                        for shift_size, stochastic_depth_prob in (
-                            ([0, 0], 0.07272727272727274),
-                            ([3, 3], 0.09090909090909091),
-                            ([0, 0], 0.10909090909090911),
-                            ([3, 3], 0.1272727272727273),
-                            ([0, 0], 0.14545454545454548),
-                            ([3, 3], 0.16363636363636364),
-                        )
+                        for i in range(6)
                     ]
                 ),
                 PatchMerging(4 * embed_dim),

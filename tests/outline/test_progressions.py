@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transpiler.code import Call, Sequence
 from transpiler.lowered import Basic
-from transpiler.outline.program import Name
+from transpiler.outline.class_calls import Signature, call_of_class
+from transpiler.outline.program import Name, Parameter
 from transpiler.outline.progressions import by_place
+from transpiler.outline.tables import tabulated
+from transpiler.outline.trees import code_of
 from transpiler.render.expressions import text
 
 RATES = st.builds(
@@ -52,3 +56,31 @@ def test_as_people_write_it(values: list[Basic], source: str) -> None:
 @pytest.mark.parametrize("values", [[1, 2, 4], [0.0, 0.1, 0.11], [3, 3, 1], [True, 1, 1, True], [0.5, 0.25, 0.0]])
 def test_what_follows_no_rule_stays_a_table(values: list[Basic]) -> None:
     assert by_place(values, Name("i")) is None
+
+
+SIGNATURE = Signature((Parameter("width"), Parameter("depth"), Parameter("rate", 0.0)), 1)
+
+
+def tabulated_text(rows: list[tuple[Basic, ...]]) -> str:
+    names = ("width", "depth", "rate")
+    keywords = [tuple((name, code_of(value)) for name, value in zip(names, row, strict=True)) for row in rows]
+    calls = tuple(call_of_class(Call(Name("Block"), (), given), SIGNATURE) for given in keywords)
+    (only,) = tabulated(calls, {"Block": SIGNATURE})
+    return text(Sequence("list", (only,)))
+
+
+def test_a_short_table_is_read_at_a_glance() -> None:
+    source = tabulated_text([(8, 1, 0.0), (8, 1, 0.1), (8, 1, 0.2)])
+    assert source == "[Block(8, depth=1, rate=rate) for rate in (0.0, 0.1, 0.2)]"
+
+
+def test_a_table_of_which_all_follows_from_the_place_is_counted() -> None:
+    source = tabulated_text([(8, 1, 0.0), (16, 1, 0.1), (16, 1, 0.2), (16, 1, 0.1 * 3)])
+    assert source == "[Block(8 if i == 0 else 16, depth=1, rate=0.1 * i) for i in range(4)]"
+
+
+def test_numbers_that_grow_evenly_leave_a_table() -> None:
+    rows: list[tuple[Basic, ...]] = [(8, 1, 0.0), (16, 3, 0.1), (24, 2, 0.2), (8, 7, 0.1 * 3)]
+    source = tabulated_text(rows)
+    table = "((8, 1), (16, 3), (24, 2), (8, 7))"
+    assert source == f"[Block(width, depth=depth, rate=0.1 * i) for i, (width, depth) in enumerate({table})]"

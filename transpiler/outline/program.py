@@ -20,7 +20,10 @@ class Name(Function):
 
 @dataclass(frozen=True, slots=True)
 class Comprehension(Sequence):
-    """`[item for variables in iterable]`; as an element of another display, `*[…]`. `items` is the one item."""
+    """`[item for variables in iterable]`; as an element of another display, `*[…]`. `items` is the one item.
+
+    Over `enumerate`, the first variable counts, and the others are those of one element.
+    """
 
     variables: tuple[str, ...] = ("_",)
     iterable: Code = Name("range")

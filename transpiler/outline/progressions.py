@@ -27,16 +27,24 @@ def by_place(values: Sequence[Basic], index: Code) -> Code | None:
         values: at least three, not all the same.
         index: what stands for `i`.
     """
-    numbers = [value for value in values if type(value) is int]
-    if len(numbers) == len(values) and (found := _steps(numbers, index)) is not None:
+    if (found := progression(values, index)) is not None:
         return found
     for test, places in _questions(index, len(values)):
         then = [value for place, value in enumerate(values) if place in places]
         otherwise = [value for place, value in enumerate(values) if place not in places]
         if all(len({key_of(value) for value in own}) == 1 for own in (then, otherwise)):
             return Conditional(test, code_of(then[0]), code_of(otherwise[0]))
-    fractions = [value for value in values if type(value) is float]
-    return _fraction(fractions, index) if len(fractions) == len(values) else None
+    return None
+
+
+def progression(values: Sequence[Basic], index: Code) -> Code | None:
+    """The same for numbers that grow evenly."""
+    kinds = {type(value) for value in values}
+    if kinds == {int}:
+        return _steps([value for value in values if isinstance(value, int)], index)
+    if kinds == {float}:
+        return _fraction([value for value in values if isinstance(value, float)], index)
+    return None
 
 
 def _questions(index: Code, count: int) -> Iterator[tuple[Code, range]]:

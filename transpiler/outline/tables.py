@@ -2,19 +2,21 @@
 
 >>> # [Block(64, 0.0), Block(64, 0.1), Block(64, 0.2)] is [Block(64, rate) for rate in (0.0, 0.1, 0.2)]
 
-A table that would be long is counted out instead where every value follows from its place.
+A table that would be long is counted out instead where every value follows from its place, and its numbers that grow
+evenly are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 from transpiler.code import Call, Code, Literal, Sequence
+from transpiler.lowered import Basic
 from transpiler.outline.class_calls import Signature, arguments_by_name, call_of_class
 from transpiler.outline.names import usable
 from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.progressions import by_place
+from transpiler.outline.progressions import by_place, progression
 from transpiler.outline.series import INDEX
 from transpiler.outline.trees import is_value, value_of, walk
 
@@ -56,13 +58,26 @@ def _table(items: list[Code], signature: Signature) -> Comprehension | None:
         return call_of_class(Call(calls[0].function, (), ordered), signature)
 
     columns = {name: tuple(row[name] for row in rows) for name in differing}
+    index = Name(usable(INDEX.name, {*taken, *differing}))
+    counted: dict[str, Code] = {}
     if len(rows) * len(differing) > MOST_VALUES:
-        index = Name(usable(INDEX.name, taken))
-        counted = {name: by_place(tuple(map(value_of, column)), index) for name, column in columns.items()}
-        formulas = {name: formula for name, formula in counted.items() if formula is not None}
-        if len(formulas) == len(differing):
-            return Comprehension("list", (made(formulas),), (index.name,), Call(Name("range"), (Literal(len(rows)),)))
-    variables = {name: usable(name, taken) for name in differing}
+        by_name = {name: tuple(map(value_of, column)) for name, column in columns.items()}
+        counted = _found(by_name, index, by_place)
+        if len(counted) == len(differing):
+            return Comprehension("list", (made(counted),), (index.name,), Call(Name("range"), (Literal(len(rows)),)))
+        counted = _found(by_name, index, progression)
+        columns = {name: column for name, column in columns.items() if name not in counted}
+    variables = {name: usable(name, taken) for name in columns}
     values = tuple(row[0] if len(row) == 1 else Sequence("tuple", row) for row in zip(*columns.values(), strict=True))
-    call = made({name: Name(variable) for name, variable in variables.items()})
-    return Comprehension("list", (call,), tuple(variables.values()), Sequence("tuple", values))
+    call = made(counted | {name: Name(variable) for name, variable in variables.items()})
+    table = Sequence("tuple", values)
+    if counted:
+        return Comprehension("list", (call,), (index.name, *variables.values()), Call(Name("enumerate"), (table,)))
+    return Comprehension("list", (call,), tuple(variables.values()), table)
+
+
+def _found(
+    columns: Mapping[str, tuple[Basic, ...]], index: Name, formula: Callable[[tuple[Basic, ...], Code], Code | None]
+) -> dict[str, Code]:
+    found = {name: formula(column, index) for name, column in columns.items()}
+    return {name: code for name, code in found.items() if code is not None}

@@ -214,12 +214,16 @@ def _numbered(code: Numbered) -> str:
     return f'f"{_identifier(code.prefix)}{{{_identifier(code.name)}{offset}}}"'
 
 
+_ENUMERATE = Name("enumerate")
 _LONG = 60
 """Characters of the variables of a comprehension beyond which they may need lines of their own."""
 
 
 def _comprehension(code: Comprehension) -> str:
     names = ", ".join(_identifier(name) for name in code.variables)
-    if len(names) > _LONG:
+    if isinstance(code.iterable, Call) and code.iterable.function == _ENUMERATE and len(code.variables) > 2:
+        number, _, element = names.partition(", ")
+        names = f"{number}, ({element})"
+    elif len(names) > _LONG:
         names = f"({names})"  # the formatter breaks lines in brackets only
     return f"{text(code.items[0])} for {names} in {_within(code.iterable, _OR)}"
