@@ -23,8 +23,8 @@ demo: $(READY) $(EXAMPLE)/slimneck.safetensors ## Generate, pour and verify the 
 test: $(READY) ## All tests but the zoo
 	$(BIN)/python -m pytest -n auto -m "not zoo"
 
-fuzz: $(READY) ## 12,000 broken checkpoints, indices and plans, other ones each time
-	KERASCRIBE_FUZZ=4000 $(BIN)/python -m pytest tests/weights/test_fuzz.py
+fuzz: $(READY) ## Thousands of broken checkpoints, indices and plans, and of programs, other ones each time
+	KERASCRIBE_FUZZ=4000 $(BIN)/python -m pytest tests/weights/test_fuzz.py tests/outline/test_names_keep_values.py tests/outline/test_flow.py
 
 check: $(READY) ## Style, format, types, and that the example's source is what its rules give
 	$(BIN)/ruff check .

@@ -6,14 +6,20 @@ transpiler/capture/triton.py, which guards what kerascribe itself does; torchvis
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch._dynamo  # noqa: F401  (for its side effect)
+from hypothesis import settings
 
 from tests.round_trip import assert_weights_return
 from transpiler.port import Port
+
+# The same examples in every run: what is new is looked for by `make fuzz`, not by whoever changes something else.
+settings.register_profile("same", derandomize=not os.environ.get("KERASCRIBE_FUZZ"), deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def _instance(draw: st.DrawFn, reads: list[list[int]]) -> Form:
     return Form((("x", False),), (), tuple(steps), Call(Member("last"), last), frozen=False)
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=int(os.environ.get("KERASCRIBE_FUZZ", "1000")), suppress_health_check=list(HealthCheck))
 @given(instances())
 def test_a_merged_flow_is_the_flow_of_each_instance(forms):
     merged = merge(forms)

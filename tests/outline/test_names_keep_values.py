@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,7 +126,7 @@ def result_of_lines(lines: tuple[Line, ...], values: dict[str, Any], flags: Mapp
     return None
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=int(os.environ.get("KERASCRIBE_FUZZ", "1000")), suppress_health_check=list(HealthCheck))
 @given(programs(), st.sampled_from(FORWARDS), st.booleans(), st.booleans())
 def test_lines_compute_what_the_statements_compute(program, forward, first, second):
     items, result = program
