@@ -325,6 +325,31 @@ def test_single_frozen_weight_of_a_layer_is_told() -> None:
         ported(build, (2, 4, 5, 6))
 
 
+class Masked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        scores = self.proj(x)
+        return (scores if bias is None else scores + bias).softmax(-1)
+
+
+class CalledInTwoWays(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = Masked()
+        self.bias = nn.Parameter(torch.randn(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(self.attn(x), self.bias)  # type: ignore[no-any-return]
+
+
+def test_one_module_that_becomes_two_layers_is_told() -> None:
+    with pytest.warns(UserWarning, match=r"attn is called in ways that need different code: .* trained apart"):
+        ported(CalledInTwoWays, (2, 5, 6))
+
+
 @pytest.mark.parametrize("need_weights", [False, True])
 def test_frozen_attention_is_not_trainable(need_weights: bool) -> None:
     class Half(Ready):

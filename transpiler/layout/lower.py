@@ -506,6 +506,12 @@ class BlockLowering:
         for member, known in self._children.get(block.path, ()):
             if known == value:
                 return member
+        if plan and block.path in self._children and self.meter is None:
+            warnings.warn(
+                f"{block.path} is called in ways that need different code: it becomes several layers, which begin with "
+                "the same weights and are trained apart",
+                stacklevel=2,
+            )
         relative = self._local_path(block)
         member = self._declare(relative, relative, value, listed=True)
         self._children.setdefault(block.path, []).append((member, value))
