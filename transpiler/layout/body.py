@@ -12,6 +12,7 @@ from transpiler.code import Binary, Call, Code, Function, Index, Literal, Merged
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
+from transpiler.keras_functions import SHAPE, TRANSPOSE
 from transpiler.layout.axes import Axes, Layout, Origins, standard
 from transpiler.layout.lookahead import Meter
 from transpiler.layout.moves import Broadcast, ExpandDims, Move, Reshape, Squeeze, Transpose, moves
@@ -184,7 +185,7 @@ class BodyBuilder:
             case ExpandDims(places):
                 return Call(Function("keras.ops.expand_dims"), (value, _ints(places)))
             case Transpose(permutation):
-                return Call(Function("keras.ops.transpose"), (value, _tuple(permutation)))
+                return Call(TRANSPOSE, (value, _tuple(permutation)))
             case Broadcast(axes):
                 shape = CodeSequence("tuple", tuple(self.size_code(size) for size in _sizes(held.layout, axes)))
                 return Call(Function("keras.ops.broadcast_to"), (value, shape))
@@ -215,7 +216,7 @@ class BodyBuilder:
         sizes = _sizes(held.layout, axes)
         if kept < _WORTH_READING or any(not isinstance(size, int) for size in sizes[kept:]):
             return _with_merged(self.shape_code(held.layout, axes), held.layout.axes, axes)
-        shape = Call(Function("keras.ops.shape"), (held.code,))
+        shape = Call(SHAPE, (held.code,))
         read: Code = Index(shape, (Literal(1),))
         if kept > _WORTH_READING:
             read = Spread("tuple", (Index(shape, (Slice(Literal(1), Literal(kept)),)),))
@@ -231,7 +232,7 @@ class BodyBuilder:
         for held in (*reversed(self.scope[len(self._given) :]), *self._given):
             for place, axis in enumerate(held.layout.physical_shape):
                 if not isinstance(axis, int) and same(axis, size):
-                    return Index(Call(Function("keras.ops.shape"), (held.code,)), (Literal(place),))
+                    return Index(Call(SHAPE, (held.code,)), (Literal(place),))
         return self._computed_size(size)
 
     def _computed_size(self, size: sympy.Expr) -> Code:
@@ -247,7 +248,7 @@ class BodyBuilder:
             for place, axis in enumerate(held.layout.physical_shape):
                 factor = divide(axis, size)
                 if isinstance(factor, int) and factor > 1:
-                    read = Index(Call(Function("keras.ops.shape"), (held.code,)), (Literal(place),))
+                    read = Index(Call(SHAPE, (held.code,)), (Literal(place),))
                     return Binary("//", read, Literal(factor))
         raise InternalError(f"{self.path}: no tensor in scope has the size {size}")
 

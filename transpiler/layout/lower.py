@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from transpiler import code as out
-from transpiler.code import Call, Code, Function, Index, Literal, Ref
+from transpiler.code import Call, Code, Index, Literal, Ref
 from transpiler.code import Member as MemberCode
 from transpiler.errors import Diagnostic, InternalError, KerascribeError, ModelError, RulesError
+from transpiler.keras_functions import IDENTITY, SEQUENTIAL
 from transpiler.language import syntax as rule
 from transpiler.language.expressions import evaluate
 from transpiler.layout import apply
@@ -366,9 +367,7 @@ class BlockLowering:
         calls = apply.constructors(self.body, application, ordered)
         if self._keeps_frozen(tuple(stored.values())):
             calls = tuple(_frozen(call) if len(calls) == 1 or has_variables(call) else call for call in calls)
-        constructor = (
-            calls[0] if len(calls) == 1 else Call(Function("keras.Sequential"), (out.Sequence("list", calls),))
-        )
+        constructor = calls[0] if len(calls) == 1 else Call(SEQUENTIAL, (out.Sequence("list", calls),))
         identity = (str(key), constructor)
         if identity in self._members:
             return self._members[identity]
@@ -615,7 +614,7 @@ def _contract(lowering: BlockLowering, application: Application, plan: Contracti
     lowering.emit(application, apply.contracted(lowering.body, application, plan, axes))
 
 
-_IDENTITY = LayerAttribute(Call(Function("keras.layers.Identity")))
+_NOTHING = LayerAttribute(Call(IDENTITY))
 
 
 def _called_as_given(
@@ -627,7 +626,7 @@ def _called_as_given(
     """
     result = holder.tensor(output_values(program.root.output)[0])
     if not holder.body.members and not holder.body.statements:
-        return _IDENTITY if result == argument else None
+        return _NOTHING if result == argument else None
     if len(holder.body.members) != 1 or len(holder.body.statements) != 1:
         return None
     match holder.body.statements[0].code:

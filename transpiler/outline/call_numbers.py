@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Unary
+from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence, Slice, Unary
+from transpiler.keras_functions import SHAPE
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import (
     attributes_counted,
@@ -57,7 +58,7 @@ def sizes_read(values: Iterable[int]) -> dict[int, Code]:
     for value in values:
         size = which_size(value)
         if size is not None:
-            found[value] = Index(Call(Function("keras.ops.shape"), (Ref(size[0]),)), (Literal(size[1]),))
+            found[value] = Index(Call(SHAPE, (Ref(size[0]),)), (Literal(size[1]),))
     return found
 
 
@@ -319,7 +320,7 @@ def _product_of_axes(use: Use) -> Code | None:
     """The sizes of the axes that become one, as read from what is given a new shape."""
     if use.function != "reshape" or use.operand is None or not use.merged:
         return None
-    shape = Call(Function("keras.ops.shape"), (use.operand,))
+    shape = Call(SHAPE, (use.operand,))
     code: Code = Index(shape, (Literal(use.merged[0]),))
     for axis in use.merged[1:]:
         code = Binary("*", code, Index(shape, (Literal(axis),)))

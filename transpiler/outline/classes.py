@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Ref
+from transpiler.code import Binary, Call, Code, Conditional, Literal, Ref
+from transpiler.keras_functions import IDENTITY, TRANSPOSE
 from transpiler.lowered import Basic, Body
 from transpiler.outline.built_weights import built_weight
 from transpiler.outline.call_body import call_body
@@ -30,7 +31,7 @@ from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
 from transpiler.outline.local_names import UnassignedError
-from transpiler.outline.members import IDENTITY, MemberWriter
+from transpiler.outline.members import MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
@@ -44,7 +45,6 @@ MOST_FLAGS = 8
 
 MOST_ALTERNATIVES = 3
 
-_TRANSPOSE = Function("keras.ops.transpose")
 _CHANNELS_LAST = {"n c h w": "n h w c", "n c d h w": "n d h w c"}
 
 
@@ -344,7 +344,7 @@ def _reorders_in_several_ways(code: Code) -> bool:
     """Whether instances transpose differently here, so that no comment can name the axes."""
     return any(
         isinstance(node, Call)
-        and node.function == _TRANSPOSE
+        and node.function == TRANSPOSE
         and any(isinstance(part, Conditional | Name) for axes in node.arguments[1:] for part in walk(axes))
         for node in walk(code)
     )

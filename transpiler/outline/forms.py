@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Function, Index, Literal, Ref, Sequence
+from transpiler.code import Call, Code, Index, Literal, Ref, Sequence
 from transpiler.errors import InternalError
+from transpiler.keras_functions import SEQUENTIAL
 from transpiler.lowered import (
     AttributeValue,
     BlockAttribute,
@@ -28,7 +29,6 @@ from transpiler.outline.repeats import with_repeats
 from transpiler.outline.trees import code_of, transform
 
 ADD_WEIGHT = Name("self.add_weight")
-SEQUENTIAL = Function("keras.Sequential")
 
 
 @dataclass(frozen=True, slots=True)

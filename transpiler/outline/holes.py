@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from transpiler import code as c
 from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Ref, Sequence
 from transpiler.errors import InternalError
+from transpiler.keras_functions import EINSUM, SEQUENTIAL
 from transpiler.lowered import Basic
-from transpiler.outline.forms import SEQUENTIAL
 from transpiler.outline.keras_calls import default_of, parameters, same_padding, signature, squared
 from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
@@ -22,7 +22,6 @@ from transpiler.outline.repeat import Table
 from transpiler.outline.series import completed, negated, question
 from transpiler.outline.trees import children, code_of, is_value, key_of, transform, value_of, with_children
 
-EINSUM = Function("keras.ops.einsum")
 _ERASED = Literal(None)
 
 

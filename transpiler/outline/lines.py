@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Conditional, Function, Ref
+from transpiler.code import Call, Code, Conditional, Ref
+from transpiler.keras_functions import SHAPE
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
 from transpiler.outline.repeat import Repeat
@@ -15,8 +16,6 @@ from transpiler.outline.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
 """Calls nested in one line beyond this are hard to read."""
-
-_SHAPE = Function("keras.ops.shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +215,7 @@ def list_name(code: Code) -> str | None:
 
 def depth(code: Code) -> int:
     """Calls in it; one that reads a size is as easy to read as a name."""
-    return sum(isinstance(node, Call) and node.function != _SHAPE for node in walk(code))
+    return sum(isinstance(node, Call) and node.function != SHAPE for node in walk(code))
 
 
 def substituted(code: Code, value: int, by: Code) -> Code:

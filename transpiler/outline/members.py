@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence, Spread
+from transpiler.keras_functions import IDENTITY
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
 from transpiler.outline.class_calls import Signature, call_of_class
@@ -21,8 +22,6 @@ from transpiler.outline.trees import children, key_of, transform, walk, with_chi
 
 ONE_LINE = 14
 """Nodes of a conditional expression beyond which an `if` reads better."""
-
-IDENTITY = Function("keras.layers.Identity")
 
 
 class MemberWriter:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transpiler.code import Call, Code, Function, Index, Literal, Slice
+from transpiler.code import Call, Code, Index, Literal, Slice
+from transpiler.keras_functions import SHAPE
 from transpiler.letters import dimension_letters
 from transpiler.lowered import Argument
 from transpiler.outline.forward_source import shape_name, unpacked_sizes, words
@@ -48,7 +49,7 @@ def size_reads(tensor: Code, axes: Sequence[int], names: Sequence[str]) -> list[
     Returns:
         Expressions, each with the names of its results.
     """
-    shape = Call(Function("keras.ops.shape"), (tensor,))
+    shape = Call(SHAPE, (tensor,))
     if len(axes) > 1 and list(axes) == list(range(axes[0], axes[-1] + 1)):
         return [(Index(shape, (Slice(Literal(axes[0]), Literal(axes[-1] + 1)),)), tuple(names))]
     return [(Index(shape, (Literal(axis),)), (name,)) for axis, name in zip(axes, names, strict=True)]

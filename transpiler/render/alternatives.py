@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from transpiler.code import Call, Code, Conditional, Function, Index, Literal, Member
 from transpiler.code import Sequence as Displayed
+from transpiler.keras_functions import SHAPE, TRANSPOSE
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
 from transpiler.outline.names import usable
@@ -22,8 +23,6 @@ from transpiler.render.one_comprehension import in_one_comprehension
 
 Lines: TypeAlias = tuple[Line, ...]
 
-_TRANSPOSE = Function("keras.ops.transpose")
-_SHAPE = Function("keras.ops.shape")
 _HOLE = Name("_")
 
 
@@ -179,7 +178,7 @@ def _is_tensor(call: Call) -> bool:
     function = call.function
     if type(function) is Name:
         return function.name.startswith("self.")
-    return isinstance(function, Member) or (isinstance(function, Function) and function != _SHAPE)
+    return isinstance(function, Member) or (isinstance(function, Function) and function != SHAPE)
 
 
 def _without(code: Code, inner: Code) -> Code:
@@ -191,7 +190,7 @@ def _put(code: Code, name: Name) -> Code:
 
 
 def _transposes(code: Code) -> bool:
-    return any(isinstance(node, Call) and node.function == _TRANSPOSE for node in walk(code))
+    return any(isinstance(node, Call) and node.function == TRANSPOSE for node in walk(code))
 
 
 def _is_dead(name: str, after: Sequence[Line]) -> bool:

@@ -25,6 +25,7 @@ from transpiler.code import (
     Unary,
 )
 from transpiler.errors import InternalError
+from transpiler.keras_functions import SEQUENTIAL
 from transpiler.outline.program import Comprehension, Name, Numbered
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR, _CONDITIONAL = range(10)
@@ -168,7 +169,7 @@ def _identifier(name: str) -> str:
 
 
 def _call(call: Call) -> str:
-    if call.function == Function("keras.Sequential"):
+    if call.function == SEQUENTIAL:
         takes_one_list = len(call.arguments) == 1 and isinstance(call.arguments[0], Sequence)
         if not takes_one_list or call.arguments[0].kind != "list":  # type: ignore[union-attr]
             raise InternalError("keras.Sequential takes exactly one list")

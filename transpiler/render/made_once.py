@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from transpiler.code import Binary, Call, Code, Conditional, Function, Literal
 from transpiler.code import Sequence as CodeSequence
+from transpiler.keras_functions import SEQUENTIAL
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
 from transpiler.outline.program import Assign, Comprehension, If, Line, Name
 from transpiler.outline.trees import children, names_in, transform
 
 _CONV = "conv"
-_SEQUENTIAL = Function("keras.Sequential")
 _PADDING = "keras.layers.ZeroPadding"
 _SAME = ("padding", Literal("same"))
 _DEFAULTS: dict[str, Code] = {"strides": Literal(1)}
@@ -77,7 +77,7 @@ def _padded(code: Code) -> tuple[Code, Code] | None:
     """The padding layer and the convolution of `keras.Sequential([padding, convolution])`."""
     match code:
         case Call(function, (CodeSequence("list", (Call(Function(name)) as padding, conv)),), ()):
-            return (padding, conv) if function == _SEQUENTIAL and name.startswith(_PADDING) else None
+            return (padding, conv) if function == SEQUENTIAL and name.startswith(_PADDING) else None
         case _:
             return None
 
@@ -100,7 +100,7 @@ def _with_name(choice: Conditional) -> Code:
         padded = _padded(code)
         if padded is None:
             return Name(_CONV)
-        return Call(_SEQUENTIAL, (CodeSequence("list", (padded[0], Name(_CONV))),))
+        return Call(SEQUENTIAL, (CodeSequence("list", (padded[0], Name(_CONV))),))
 
     return Conditional(choice.test, named(choice.then), named(choice.otherwise))
 
