@@ -17,7 +17,6 @@ from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import (
     attributes_counted,
     attributes_read,
-    numbers_written,
     takes_roots,
     unpacked_sizes,
 )
@@ -26,6 +25,7 @@ from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
 from transpiler.outline.trees import code_of, names_in, refs, same, transform
 from transpiler.outline.vocabulary import AFFINITY
+from transpiler.outline.written_numbers import numbers_written
 
 SIZES = 1 << 20
 """Values from this number on are sizes of arguments: 16 axes for each of them."""

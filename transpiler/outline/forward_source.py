@@ -261,17 +261,6 @@ def takes_roots(source: str) -> bool:
     return False
 
 
-def numbers_written(source: str) -> frozenset[int]:
-    r"""The whole numbers that it writes out.
-
-    >>> numbers_written("def forward(self, x):\n    return x.reshape(-1, 3 * self.dim)") == {1, 3}
-    True
-    """
-    return frozenset(
-        node.value for node in _nodes(source) if isinstance(node, ast.Constant) and type(node.value) is int
-    )
-
-
 def has_loop(source: str) -> bool:
     r"""Whether it goes through something, in a loop or a comprehension.
 
