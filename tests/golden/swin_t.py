@@ -62,9 +62,9 @@ class ShiftedWindowAttention(layers.Layer):
             trainable=False,
             name="relative_position_index",
         )
-        self.qkv = layers.EinsumDense("...i,io->...o", dim * 3, bias_axes="o")
+        self.qkv = layers.EinsumDense("bli,io->blo", (None, dim * 3), bias_axes="o")
         self.attn = None
-        self.proj = layers.EinsumDense("...i,io->...o", dim, bias_axes="o")
+        self.proj = layers.EinsumDense("bli,io->blo", (None, dim), bias_axes="o")
 
     def build(self, input_shape):
         if self.shift_size[0] > 0 and input_shape[1] > self.window_size[0]:
@@ -182,10 +182,14 @@ class MLP(layers.Layer):
         super().__init__(**kwargs)
         self.sequence = keras.Sequential(
             [
-                layers.EinsumDense("...i,io->...o", hidden_channels[0], bias_axes="o"),
+                layers.EinsumDense(
+                    "bhwi,io->bhwo", (None, None, hidden_channels[0]), bias_axes="o"
+                ),
                 layers.Activation("gelu"),
                 layers.Dropout(dropout),
-                layers.EinsumDense("...i,io->...o", hidden_channels[-1], bias_axes="o"),
+                layers.EinsumDense(
+                    "bhwi,io->bhwo", (None, None, hidden_channels[-1]), bias_axes="o"
+                ),
                 layers.Dropout(dropout),
             ]
         )
@@ -229,7 +233,7 @@ class PatchMerging(layers.Layer):
     def __init__(self, dim, **kwargs):
         super().__init__(**kwargs)
         self.norm = layers.LayerNormalization(epsilon=1e-05)
-        self.reduction = layers.EinsumDense("...i,io->...o", 2 * dim)
+        self.reduction = layers.EinsumDense("bhwi,io->bhwo", (None, None, 2 * dim))
 
     def call(self, x):
         x0 = x[:, ::2, ::2]

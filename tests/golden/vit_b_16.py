@@ -18,10 +18,10 @@ class MLPBlock(layers.Layer):
         super().__init__(**kwargs)
         self.sequence = keras.Sequential(
             [
-                layers.EinsumDense("...i,io->...o", mlp_dim, bias_axes="o"),
+                layers.EinsumDense("bli,io->blo", (None, mlp_dim), bias_axes="o"),
                 layers.Activation("gelu"),
                 layers.Dropout(dropout),
-                layers.EinsumDense("...i,io->...o", in_dim, bias_axes="o"),
+                layers.EinsumDense("bli,io->blo", (None, in_dim), bias_axes="o"),
                 layers.Dropout(dropout),
             ]
         )

@@ -18,6 +18,7 @@ from transpiler.layout.align import Aligned, align
 from transpiler.layout.axes import Layout, fuse, relabelled, standard
 from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
 from transpiler.layout.contraction import Contraction, Key, contraction, parsed
+from transpiler.layout.names import spatial_letters
 from transpiler.layout.orders import Letter, Reading, as_torch, read, write
 from transpiler.layout.sizes import product, same
 from transpiler.lift.program import Size
@@ -101,7 +102,8 @@ def by_patterns(
     )
     letters = {name: letter for reading in reversed(readings) for name, letter in reading.letters.items()}
     behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
-    functions = {**_middle_functions(behind), "place": lambda letter: _place_of(str(letter), readings)}
+    front = max((len(reading.axes) - 1 - len(reading.behind) for reading in readings), default=1)
+    functions = {**_middle_functions(front, behind), "place": lambda letter: _place_of(str(letter), readings)}
     return Ordered(_codes(operands, held), results, functions, letters, len(behind))
 
 
@@ -141,20 +143,31 @@ def _place_of(letter: str, readings: Sequence[Reading]) -> int:
     raise InternalError(f"no operand has an axis {letter!r}")
 
 
-def _middle_functions(behind: Sequence[Size]) -> Functions:
-    """`equation` and `behind` for an axis with axes of these sizes behind it."""
+def _middle_functions(front: int, behind: Sequence[Size]) -> Functions:
+    """`equation` and `behind` for an axis with so many axes in front of it, and axes of these sizes behind it.
+
+    TensorFlow multiplies once for each row that an ellipsis stands for: an equation says them by their letters.
+    """
 
     def equation(text: object) -> str:
-        operands, _, result = str(text).partition("->")
+        before = _letters_of_rows(front, str(text))
+        operands, _, result = str(text).replace("...", before).partition("->")
         first, *others = operands.split(",")
-        spare = [letter for letter in string.ascii_lowercase if letter not in str(text)][: len(behind)]
+        spare = [letter for letter in string.ascii_lowercase if letter not in before + str(text)][: len(behind)]
         letters = "".join(spare)
         return f"{','.join([first + letters, *others])}->{result}{letters}"
 
     def shape(size: object) -> object:
-        return (size, *(other if isinstance(other, int) else None for other in behind)) if behind else size
+        sizes = (*[None] * (front - 1), size, *(other if isinstance(other, int) else None for other in behind))
+        return sizes if len(sizes) > 1 else size
 
     return {"equation": equation, "behind": shape}
+
+
+def _letters_of_rows(count: int, taken: str) -> str:
+    """`bl` for the rows of sequences, `bhw` for those of images."""
+    usual = f"b{''.join(spatial_letters(count - 1, taken + 'b'))}"
+    return usual if count and "b" not in taken else "".join(x for x in string.ascii_lowercase if x not in taken)[:count]
 
 
 def contracting(operands: Mapping[str, Operand], equation: str, rank: int) -> Contraction | None:

@@ -23,6 +23,7 @@ from transpiler.outline.series import completed, negated, question
 from transpiler.outline.trees import children, code_of, is_value, key_of, transform, value_of, with_children
 
 _ERASED = Literal(None)
+_OPEN = Literal(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ class Unifier:
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _unify(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
+        if _is_partly_open(codes):  # each of its sizes is a value of its own
+            return self._shape([code.items for code in codes if isinstance(code, Sequence)], rows, use)
         if all(is_value(code) for code in codes):
             return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
         codes = same_padding(_same_keywords(codes))
@@ -150,6 +153,10 @@ class Unifier:
         return Choice(
             "choice", tuple(items), tuple(tuple(rows[place] for place in places) for places in groups), use.member
         )
+
+    def _shape(self, shapes: Rows[tuple[Code, ...]], rows: Rows[int], use: Use) -> Code:
+        items = [axis[0] if axis[0] == _OPEN else self._unify(axis, rows, use) for axis in zip(*shapes, strict=True)]
+        return Sequence("tuple", tuple(items))
 
     def _rebuilt(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
         first = codes[0]
@@ -238,6 +245,13 @@ class Unifier:
     def _hole(self, values: dict[int, Basic], use: Use) -> Code:
         self.holes.append(HoleFact(use, values))
         return Hole(None, len(self.holes) - 1)
+
+
+def _is_partly_open(codes: Rows[Code]) -> bool:
+    """Whether they are shapes of one rank, of which the same sizes are left open."""
+    shapes = [code.items for code in codes if type(code) is Sequence and code.kind == "tuple"]
+    places = {tuple(item == _OPEN for item in items) for items in shapes}
+    return len(shapes) == len(codes) and len(places) == 1 and any(next(iter(places)))
 
 
 def _merged(codes: Rows[Code]) -> tuple[int, ...]:
