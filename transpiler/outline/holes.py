@@ -14,6 +14,7 @@ from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSi
 from transpiler.errors import InternalError
 from transpiler.keras_functions import EINSUM, SEQUENTIAL
 from transpiler.lowered import Basic
+from transpiler.outline.dense_rows import same_rows
 from transpiler.outline.keras_calls import default_of, parameters, same_padding, signature, squared
 from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
@@ -141,7 +142,7 @@ class Unifier:
             return self._shape([code.items for code in codes if isinstance(code, Sequence)], rows, use)
         if all(is_value(code) for code in codes):
             return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
-        codes = same_padding(_same_keywords(codes))
+        codes = same_rows(same_padding(_same_keywords(codes)))
         groups = _grouped(codes)
         if len(groups) == 1:
             return self._rebuilt(codes, rows, use)
