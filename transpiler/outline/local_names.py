@@ -84,8 +84,8 @@ class LocalNames:
 
     def is_free_before(self, name: str) -> bool:
         """Whether a line in front of the one that is being written may give the name to something else."""
-        holder = self.holders.get(name)
-        return self.is_free(name) and (holder is None or self.last.get(holder, 0.0) < self.now)
+        bearers = (self.holders.get(name), *self.collected.get(name, ()))
+        return self.is_free(name) and all(one is None or self.last.get(one, 0.0) < self.now for one in bearers)
 
     def live(self) -> set[str]:
         names = {name for name, holder in self.holders.items() if not self.is_dead(holder)}
@@ -157,16 +157,12 @@ class LocalNames:
         if gathered is None or not self.may_be_collected(name):
             return
         gathered = usable(gathered, self.taken | {name})
-        if gathered not in self.collected and not self.is_free_before(gathered):
-            return
-        elements = self.collected.get(gathered, ())
-        if any(self.last.get(element, 0.0) >= self.now for element in elements):  # the line behind this one reads it
-            line: Line | None = self._longer(value, gathered, Name(name))
+        if self.is_free_before(gathered):
+            self.pending.append(self._begun(value, gathered, Name(name)))
+        elif gathered in self.collected:
+            self.pending.append(self._longer(value, gathered, Name(name)))
         else:
-            line = self.grown(value, gathered, Name(name))
-        if line is None:
             return
-        self.pending.append(line)
         del self.holders[name], self.names[value]
         self.invented.pop(value, None)
 
@@ -230,8 +226,9 @@ class LocalNames:
         """A list of this name with a value behind its others; None if something else has the name."""
         if not all(map(self.is_dead, self.collected.get(name, ()))):
             return self._longer(value, name, code, comment)
-        if not self.is_free(name):
-            return None
+        return self._begun(value, name, code, comment) if self.is_free(name) else None
+
+    def _begun(self, value: int, name: str, code: Code, comment: str = "") -> Line:
         self.collected[name] = [value]
         self.elements[value] = Index(Name(name), (Literal(0),))
         return Assign((name,), c.Sequence("list", (code,)), comment)
