@@ -6,7 +6,6 @@ patterns, or, where it says nothing, as torch has them.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,8 +18,9 @@ from transpiler.layout.axes import Layout, fuse, relabelled, standard
 from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
 from transpiler.layout.contraction import Contraction, Key, contraction, parsed
 from transpiler.layout.names import spatial_letters
-from transpiler.layout.orders import Letter, Reading, as_torch, read, write
+from transpiler.layout.orders import ELLIPSIS, Letter, Reading, as_torch, read, write
 from transpiler.layout.sizes import product, same
+from transpiler.letters import ALPHABET
 from transpiler.lift.program import Size
 
 Operand = Tensor | list[Tensor | None]
@@ -101,8 +101,8 @@ def by_patterns(
         for index, shape in enumerate(shapes)
     )
     letters = {name: letter for reading in reversed(readings) for name, letter in reading.letters.items()}
-    behind = next((reading.sizes_behind for reading in readings if reading.behind), ())
-    front = max((len(reading.axes) - 1 - len(reading.behind) for reading in readings), default=1)
+    starred = next((reading for reading in readings if reading.star or reading.behind), None)
+    front, behind = (len(starred.star), starred.sizes_behind) if starred else (0, ())
     functions = {**_middle_functions(front, behind), "place": lambda letter: _place_of(str(letter), readings)}
     return Ordered(_codes(operands, held), results, functions, letters, len(behind))
 
@@ -150,11 +150,10 @@ def _middle_functions(front: int, behind: Sequence[Size]) -> Functions:
     """
 
     def equation(text: object) -> str:
-        before = _letters_of_rows(front, str(text))
-        operands, _, result = str(text).replace("...", before).partition("->")
+        rows = _letters_of_rows(front, str(text)) or ELLIPSIS
+        operands, _, result = str(text).replace(ELLIPSIS, rows).partition("->")
         first, *others = operands.split(",")
-        spare = [letter for letter in string.ascii_lowercase if letter not in before + str(text)][: len(behind)]
-        letters = "".join(spare)
+        letters = "".join([letter for letter in ALPHABET if letter not in rows + str(text)][: len(behind)])
         return f"{','.join([first + letters, *others])}->{result}{letters}"
 
     def shape(size: object) -> object:
@@ -166,8 +165,8 @@ def _middle_functions(front: int, behind: Sequence[Size]) -> Functions:
 
 def _letters_of_rows(count: int, taken: str) -> str:
     """`bl` for the rows of sequences, `bhw` for those of images."""
-    usual = f"b{''.join(spatial_letters(count - 1, taken + 'b'))}"
-    return usual if count and "b" not in taken else "".join(x for x in string.ascii_lowercase if x not in taken)[:count]
+    batch = next(letter for letter in f"b{ALPHABET}" if letter not in taken)
+    return "".join((batch, *spatial_letters(count - 1, taken + batch)))[:count]
 
 
 def contracting(operands: Mapping[str, Operand], equation: str, rank: int) -> Contraction | None:
