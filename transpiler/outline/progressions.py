@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from transpiler.code import Binary, Code, Conditional, Literal
 from transpiler.lowered import Basic
-from transpiler.outline.trees import code_of, key_of
+from transpiler.outline.series import question
+from transpiler.outline.trees import code_of
 
 _LARGEST_DIVISOR = 256
 _DIGITS = 6
@@ -27,17 +28,13 @@ def by_place(values: Sequence[Basic], index: Code) -> Code | None:
         values: at least three, not all the same.
         index: what stands for `i`.
     """
-    if (found := progression(values, index)) is not None:
-        return found
-    for test, places in _questions(index, len(values)):
-        then = [value for place, value in enumerate(values) if place in places]
-        otherwise = [value for place, value in enumerate(values) if place not in places]
-        if all(len({key_of(value) for value in own}) == 1 for own in (then, otherwise)):
-            return Conditional(test, code_of(then[0]), code_of(otherwise[0]))
-    return None
+    found = _progression(values, index)
+    if found is None and (test := question({0: tuple(values)}, index)) is not None:
+        return Conditional(test, code_of(values[0]), code_of(values[1]))
+    return found
 
 
-def progression(values: Sequence[Basic], index: Code) -> Code | None:
+def _progression(values: Sequence[Basic], index: Code) -> Code | None:
     """The same for numbers that grow evenly."""
     kinds = {type(value) for value in values}
     if kinds == {int}:
@@ -45,11 +42,6 @@ def progression(values: Sequence[Basic], index: Code) -> Code | None:
     if kinds == {float}:
         return _fraction([value for value in values if isinstance(value, float)], index)
     return None
-
-
-def _questions(index: Code, count: int) -> Iterator[tuple[Code, range]]:
-    yield Binary("==", index, Literal(0)), range(1)
-    yield Binary("==", Binary("%", index, Literal(2)), Literal(0)), range(0, count, 2)
 
 
 def _steps(values: Sequence[int], index: Code) -> Code | None:

@@ -46,17 +46,18 @@ def _with_all(call: Call, names: list[str]) -> Call:
     return Call(call.function, (), tuple((name, given.get(name, Literal(None))) for name in names))
 
 
-def question(values: Mapping[int, tuple[Basic, ...]]) -> Code | None:
+def question(values: Mapping[int, tuple[Basic, ...]], index: Code = INDEX) -> Code | None:
     """What the place of an element tells of its value: whether it is the first, or an even one; None if neither.
 
     Args:
         values: of the elements, by instance.
+        index: what stands for the place.
     """
-    even = Binary("==", Binary("%", INDEX, Literal(2)), Literal(0))
+    even = Binary("==", Binary("%", index, Literal(2)), Literal(0))
     if all(_answers(own, [place % 2 == 0 for place in range(len(own))]) for own in values.values()):
         return even
     if all(_answers(own, [place == 0 for place in range(len(own))]) for own in values.values()):
-        return Binary("==", INDEX, Literal(0))
+        return Binary("==", index, Literal(0))
     return None
 
 

@@ -8,15 +8,14 @@ evenly are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 
-from transpiler.code import Call, Code, Literal, Sequence
-from transpiler.lowered import Basic
+from transpiler.code import Call, Code, Conditional, Literal, Sequence
 from transpiler.outline.class_calls import Signature, arguments_by_name, call_of_class
 from transpiler.outline.names import usable
 from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.progressions import by_place, progression
+from transpiler.outline.progressions import by_place
 from transpiler.outline.series import INDEX
 from transpiler.outline.trees import is_value, value_of, walk
 
@@ -61,11 +60,11 @@ def _table(items: list[Code], signature: Signature) -> Comprehension | None:
     index = Name(usable(INDEX.name, {*taken, *differing}))
     counted: dict[str, Code] = {}
     if len(rows) * len(differing) > MOST_VALUES:
-        by_name = {name: tuple(map(value_of, column)) for name, column in columns.items()}
-        counted = _found(by_name, index, by_place)
+        found = {name: by_place(tuple(map(value_of, column)), index) for name, column in columns.items()}
+        counted = {name: formula for name, formula in found.items() if formula is not None}
         if len(counted) == len(differing):
             return Comprehension("list", (made(counted),), (index.name,), Call(Name("range"), (Literal(len(rows)),)))
-        counted = _found(by_name, index, progression)
+        counted = {name: formula for name, formula in counted.items() if not isinstance(formula, Conditional)}
         columns = {name: column for name, column in columns.items() if name not in counted}
     variables = {name: usable(name, taken) for name in columns}
     values = tuple(row[0] if len(row) == 1 else Sequence("tuple", row) for row in zip(*columns.values(), strict=True))
@@ -74,10 +73,3 @@ def _table(items: list[Code], signature: Signature) -> Comprehension | None:
     if counted:
         return Comprehension("list", (call,), (index.name, *variables.values()), Call(Name("enumerate"), (table,)))
     return Comprehension("list", (call,), tuple(variables.values()), table)
-
-
-def _found(
-    columns: Mapping[str, tuple[Basic, ...]], index: Name, formula: Callable[[tuple[Basic, ...], Code], Code | None]
-) -> dict[str, Code]:
-    found = {name: formula(column, index) for name, column in columns.items()}
-    return {name: code for name, code in found.items() if code is not None}
