@@ -138,8 +138,8 @@ class Unifier:
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _unify(self, codes: Rows[Code], rows: Rows[int], use: Use) -> Code:
-        if _is_partly_open(codes):  # each of its sizes is a value of its own
-            return self._shape([code.items for code in codes if isinstance(code, Sequence)], rows, use)
+        if (shapes := _partly_open(codes)) is not None:  # each of its sizes is a value of its own
+            return self._shape(shapes, rows, use)
         if all(is_value(code) for code in codes):
             return self._hole({row: value_of(code) for row, code in zip(rows, codes, strict=True)}, use)
         codes = same_rows(same_padding(_same_keywords(codes)))
@@ -248,11 +248,11 @@ class Unifier:
         return Hole(None, len(self.holes) - 1)
 
 
-def _is_partly_open(codes: Rows[Code]) -> bool:
-    """Whether they are shapes of one rank, of which the same sizes are left open."""
+def _partly_open(codes: Rows[Code]) -> list[tuple[Code, ...]] | None:
+    """The sizes, if these are shapes of one rank of which the same ones are left open."""
     shapes = [code.items for code in codes if type(code) is Sequence and code.kind == "tuple"]
     places = {tuple(item == _OPEN for item in items) for items in shapes}
-    return len(shapes) == len(codes) and len(places) == 1 and any(next(iter(places)))
+    return shapes if len(shapes) == len(codes) and len(places) == 1 and any(*places) else None
 
 
 def _merged(codes: Rows[Code]) -> tuple[int, ...]:
