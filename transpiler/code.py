@@ -23,6 +23,11 @@ class MergedSize(Literal):
 
 
 @dataclass(frozen=True, slots=True)
+class PartCount(Literal):
+    """The size of an axis that the next statement unpacks, a name for each of its parts: no setting changes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ref:
     """A value of the body it stands in, by number (arguments first, then statement results)."""
 
@@ -42,6 +47,11 @@ class Function:
     """A dotted name to be imported: `keras.ops.concatenate`, `keras.layers.Conv2D`, `helpers.grid_sample`."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Function):
+    """A name that needs no import: a parameter, a local variable, `self.<attribute>`, a generated class, a builtin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,17 @@ class Sequence:
 @dataclass(frozen=True, slots=True)
 class Spread(Sequence):
     """`*items[0]`, an element of a display."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Sequence):
+    """`[item for variables in iterable]`; as an element of another display, `*[…]`. `items` is the one item.
+
+    Over `enumerate`, the first variable counts, and the others are those of one element.
+    """
+
+    variables: tuple[str, ...] = ("_",)
+    iterable: Code = Name("range")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from transpiler.code import Call, Code, Function, Index, Literal, Member, Ref
+from transpiler.code import Call, Code, Function, Index, Literal, Member, Name, Ref
 from transpiler.lift.program import Block, BlockCall, OpCall, SymbolicSize, Value, output_values
 from transpiler.lowered import BlockAttribute, Body, LayerAttribute, SequentialAttribute, WeightAttribute
 from transpiler.match.program import MatchedBlock, MatchedLayer, MatchedOp, MatchedStatement
 from transpiler.outline import outline
 from transpiler.outline.grouping import children_of
-from transpiler.outline.program import Name
-from transpiler.outline.trees import transform
 from transpiler.pipeline import Stages
 from transpiler.render.expressions import text
 from transpiler.session import Project
+from transpiler.trees import transform
 
 INDENT = "  "
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence as Rows
 from transpiler.code import Code, Ref
 from transpiler.outline.flow import Join, Merged, MergedStep
 from transpiler.outline.forms import Form
-from transpiler.outline.trees import refs, shifted
+from transpiler.trees import refs, shifted
 
 
 def is_faithful(merged: Merged, forms: Rows[Form]) -> bool:

@@ -42,7 +42,7 @@ from transpiler.lowered import (
     WeightAttribute,
 )
 from transpiler.lowered import Member as LoweredMember
-from transpiler.outline.trees import code_of
+from transpiler.trees import code_of
 
 
 def layer(name: str, *arguments: object, **keywords: object) -> LayerAttribute:

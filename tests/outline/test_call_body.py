@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Member, Ref, Sequence, Slice
+from transpiler.code import (
+    Binary,
+    Call,
+    Code,
+    Conditional,
+    Function,
+    Index,
+    Literal,
+    Member,
+    Name,
+    Ref,
+    Sequence,
+    Slice,
+)
 from transpiler.lowered import SourceLine
 from transpiler.outline.call_body import call_body
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem
-from transpiler.outline.program import Assign, For, If, Line, Name, Return
+from transpiler.outline.program import Assign, For, If, Line, Return
 from transpiler.render.expressions import text
 
 

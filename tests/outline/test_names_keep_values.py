@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transpiler.code import Call, Code, Conditional, Index, Literal, Member, Ref, Sequence, Spread
+from transpiler.code import Call, Code, Conditional, Index, Literal, Member, Name, Ref, Sequence, Spread
 from transpiler.lowered import SourceLine
 from transpiler.outline.call_body import call_body
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem
-from transpiler.outline.program import Assign, If, Line, Name, Return
+from transpiler.outline.program import Assign, If, Line, Return
 
 FORWARDS = (
     "def forward(self, x):\n    shortcut = x\n    x = f(x)\n    x = shortcut + x\n    return x",

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transpiler.code import Call, Sequence
+from transpiler.code import Call, Name, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.class_calls import Signature, call_of_class
-from transpiler.outline.program import Name, Parameter
+from transpiler.outline.program import Parameter
 from transpiler.outline.progressions import by_place
 from transpiler.outline.tables import tabulated
-from transpiler.outline.trees import code_of
 from transpiler.render.expressions import text
+from transpiler.trees import code_of
 
 RATES = st.builds(
     lambda rate, total, first, count: [rate * (first + place) / total for place in range(count)],

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from transpiler.code import Binary, Call, Literal, Sequence
+from transpiler.code import Binary, Call, Literal, Name, Sequence
 from transpiler.lowered import SEQUENCE, Constructor, Opaque
 from transpiler.outline.choices import find_question
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_source import read_init
-from transpiler.outline.program import REQUIRED, Name
+from transpiler.outline.program import REQUIRED
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.render.expressions import text
 

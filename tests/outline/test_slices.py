@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transpiler.code import Code, Ellipsis_, Index, Literal, Slice
-from transpiler.outline.program import Name
+from transpiler.code import Code, Ellipsis_, Index, Literal, Name, Slice
 from transpiler.outline.slices import joined_slices
 from transpiler.render.expressions import text
 

@@ -11,6 +11,7 @@ from transpiler.code import (
     Binary,
     Call,
     Code,
+    Comprehension,
     Conditional,
     Ellipsis_,
     Function,
@@ -18,6 +19,7 @@ from transpiler.code import (
     Literal,
     Mapping,
     Member,
+    Name,
     Ref,
     Sequence,
     Slice,
@@ -27,9 +29,9 @@ from transpiler.code import (
 from transpiler.errors import InternalError
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.init_source import expression
-from transpiler.outline.program import Comprehension, Name, Numbered
-from transpiler.outline.trees import key_of
+from transpiler.outline.program import Numbered
 from transpiler.render.expressions import target, text
+from transpiler.trees import key_of
 
 NUMBERS = st.one_of(st.integers(-9, 9), st.sampled_from([0.5, -2.5, 1e-5])).map(Literal)
 NAMES = st.sampled_from(["a", "b"]).map(Name)

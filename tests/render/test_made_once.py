@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import pytest
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
-from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Return
+from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Name, Sequence
+from transpiler.outline.program import Assign, ClassDefinition, If, Line, Parameter, Return
 from transpiler.render.classes import class_text
 from transpiler.render.format import formatted
 from transpiler.render.made_once import made_once

@@ -3,8 +3,20 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Member, Sequence, Unary
-from transpiler.outline.program import Assign, ClassDefinition, Comprehension, For, If, Line, Name, Return
+from transpiler.code import (
+    Binary,
+    Call,
+    Code,
+    Comprehension,
+    Conditional,
+    Function,
+    Literal,
+    Member,
+    Name,
+    Sequence,
+    Unary,
+)
+from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Return
 from transpiler.render.classes import class_text
 from transpiler.render.format import formatted
 from transpiler.render.shorter import shorter

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from transpiler.code import Binary, Call, Code, Index, Literal, Ref
+from transpiler.code import Binary, Call, Code, Index, Literal, Name, Ref
 from transpiler.outline.call_numbers import which_size
 from transpiler.outline.choices import small_comparisons
 from transpiler.outline.forms import ADD_WEIGHT
 from transpiler.outline.holes import Hole, HoleFact
 from transpiler.outline.members import weight_call
-from transpiler.outline.program import Assign, If, Line, Name
+from transpiler.outline.program import Assign, If, Line
 from transpiler.outline.settings import Settings
-from transpiler.outline.trees import code_of, transform
+from transpiler.trees import code_of, transform
 
 INPUT_SHAPE = Name("input_shape")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence, Slice, Unary
+from transpiler.code import Binary, Call, Code, Index, Literal, Name, Ref, Sequence, Slice, Unary
 from transpiler.keras_functions import SHAPE
 from transpiler.lowered import Argument, Basic, Body
 from transpiler.outline.forward_source import (
@@ -21,11 +21,10 @@ from transpiler.outline.forward_source import (
     unpacked_sizes,
 )
 from transpiler.outline.holes import AXES, HoleFact, Use
-from transpiler.outline.program import Name
 from transpiler.outline.recover import LARGE, Scope
-from transpiler.outline.trees import code_of, names_in, refs, same, transform
 from transpiler.outline.vocabulary import AFFINITY
 from transpiler.outline.written_numbers import numbers_written
+from transpiler.trees import code_of, names_in, refs, same, transform
 
 SIZES = 1 << 20
 """Values from this number on are sizes of arguments: 16 axes for each of them."""

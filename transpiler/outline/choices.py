@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import combinations
 
-from transpiler.code import Binary, Code, Index, Literal, Unary
-from transpiler.outline.program import Name
+from transpiler.code import Binary, Code, Index, Literal, Name, Unary
 from transpiler.outline.recover import MISSING, Scope
-from transpiler.outline.trees import code_of, key_of
 from transpiler.outline.vocabulary import AFFINITY
+from transpiler.trees import code_of, key_of
 
 LARGEST_LITERAL = 2
 """An argument is compared with small numbers only: that 64 channels have a shortcut is a coincidence."""

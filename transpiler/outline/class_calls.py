@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from transpiler.code import Call, Code, Function, Literal
 from transpiler.outline.program import Parameter, Required
-from transpiler.outline.trees import code_of, is_value, key_of, value_of, walk
+from transpiler.trees import code_of, is_value, key_of, value_of, walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Conditional, Literal, Ref
+from transpiler.code import Binary, Call, Code, Conditional, Literal, Name, Ref
 from transpiler.keras_functions import IDENTITY, TRANSPOSE
 from transpiler.lowered import Basic, Body
 from transpiler.outline.built_weights import built_weight
@@ -33,12 +33,12 @@ from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
 from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.members import MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
-from transpiler.outline.program import Assign, ClassDefinition, If, Line, Name, Parameter, Required
+from transpiler.outline.program import Assign, ClassDefinition, If, Line, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
 from transpiler.outline.settings import Settings
 from transpiler.outline.size_names import size_names, size_reads
-from transpiler.outline.trees import names_in, refs, walk
 from transpiler.reserved import GATHERED
+from transpiler.trees import names_in, refs, walk
 
 MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from transpiler.code import Code
+from transpiler.code import Code, Name
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.names import LAYER_KEYWORDS, usable
-from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Name, Parameter, Required, Return
+from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Parameter, Required, Return
 from transpiler.outline.settings import Settings
-from transpiler.outline.trees import names_in, transform, with_names
+from transpiler.trees import names_in, transform, with_names
 
 
 def needed_definitions(settings: Settings, used: Collection[str]) -> list[tuple[str, Code]]:

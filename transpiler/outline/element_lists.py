@@ -8,11 +8,10 @@ from __future__ import annotations
 import dataclasses
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref
+from transpiler.code import Call, Code, Comprehension, Index, Literal, Name, Ref
 from transpiler.outline.lines import BranchItem, Item, body_codes, joined_values, list_name, with_items
 from transpiler.outline.names import singular
-from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.trees import transform, walk
+from transpiler.trees import transform, walk
 
 
 def as_lists(items: list[Item | BranchItem], result: Code) -> tuple[list[Item | BranchItem], Code, frozenset[int]]:

@@ -15,8 +15,8 @@ from transpiler.outline.call_numbers import sizes_read, which_size
 from transpiler.outline.lines import BranchItem, Item
 from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.neighbours import statements
-from transpiler.outline.trees import refs
 from transpiler.outline.where_used import inlined_where_used, read_where_used
+from transpiler.trees import refs
 
 _MOST_READS = 2
 """Times that a size is read where it is needed rather than from a variable."""

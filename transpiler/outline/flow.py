@@ -15,7 +15,7 @@ from transpiler.code import Code, Ref
 from transpiler.outline.forms import Form
 from transpiler.outline.holes import skeleton
 from transpiler.outline.loops import Step
-from transpiler.outline.trees import refs, shifted, transform
+from transpiler.trees import refs, shifted, transform
 
 MOST_BRANCHES = 8
 MOST_FLOWS = 8

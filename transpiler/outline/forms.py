@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref, Sequence
+from transpiler.code import Call, Code, Index, Literal, Name, Ref, Sequence
 from transpiler.errors import InternalError
 from transpiler.keras_functions import SEQUENTIAL
 from transpiler.lowered import (
@@ -24,9 +24,8 @@ from transpiler.lowered import (
 )
 from transpiler.outline.keras_calls import normalised
 from transpiler.outline.loops import MemberList, NumberedList, Step, member_lists, with_loops
-from transpiler.outline.program import Name
 from transpiler.outline.repeats import with_repeats
-from transpiler.outline.trees import code_of, transform
+from transpiler.trees import code_of, transform
 
 ADD_WEIGHT = Name("self.add_weight")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transpiler.code import Code, Function
+from transpiler.code import Code, Function, Name
 from transpiler.errors import InternalError
 from transpiler.lowered import (
     AttributeValue,
@@ -24,9 +24,8 @@ from transpiler.outline.forms import Form, form_of
 from transpiler.outline.helper_signatures import with_helpers_below
 from transpiler.outline.holes import skeleton
 from transpiler.outline.names import camel, usable
-from transpiler.outline.program import Name
-from transpiler.outline.trees import code_of, key_of, walk
 from transpiler.reserved import CORE
+from transpiler.trees import code_of, key_of, walk
 
 
 def children_of(body: Body) -> Iterator[Body]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Ref, Sequence
+from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Name, Ref, Sequence
 from transpiler.errors import InternalError
 from transpiler.keras_functions import EINSUM, SEQUENTIAL
 from transpiler.lowered import Basic
@@ -18,10 +18,10 @@ from transpiler.outline.dense_rows import same_rows
 from transpiler.outline.keras_calls import default_of, parameters, same_padding, signature, squared
 from transpiler.outline.lists import aligned, head, repeated
 from transpiler.outline.loops import Grow, NumberedList
-from transpiler.outline.program import Name, Required
+from transpiler.outline.program import Required
 from transpiler.outline.repeat import Table
 from transpiler.outline.series import completed, negated, question
-from transpiler.outline.trees import children, code_of, is_value, key_of, transform, value_of, with_children
+from transpiler.trees import children, code_of, is_value, key_of, transform, value_of, with_children
 
 _ERASED = Literal(None)
 _OPEN = Literal(None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from transpiler.code import Attribute, Binary, Call, Code, Conditional, Index, Literal, Sequence, Slice, Unary
-from transpiler.outline.program import Name
+from transpiler.code import Attribute, Binary, Call, Code, Conditional, Index, Literal, Name, Sequence, Slice, Unary
 
 FUNCTIONS = frozenset({"int", "float", "bool", "round", "abs", "min", "max", "sum", "len", "tuple", "list"})
 """Builtins that an expression may call and still be understood."""

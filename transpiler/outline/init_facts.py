@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from transpiler.code import Code, Index, Literal, Sequence, Unary
-from transpiler.outline.program import Name
-from transpiler.outline.trees import names_in, transform
+from transpiler.code import Code, Index, Literal, Name, Sequence, Unary
+from transpiler.trees import names_in, transform
 
 _Fact = TypeVar("_Fact")
 

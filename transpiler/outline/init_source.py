@@ -12,11 +12,10 @@ import textwrap
 from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 
-from transpiler.code import Binary, Code, Conditional, Literal
+from transpiler.code import Binary, Code, Conditional, Literal, Name
 from transpiler.outline.init_expressions import FUNCTIONS, expression
 from transpiler.outline.init_facts import CallFact, InitFacts, joined, substituted
-from transpiler.outline.program import Name
-from transpiler.outline.trees import names_in, transform
+from transpiler.trees import names_in, transform
 
 
 @lru_cache(maxsize=4096)

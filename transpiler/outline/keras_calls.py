@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence as Sequence_
 from functools import lru_cache
 
-from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.code import Call, Code, Comprehension, Function, Literal, Name, Sequence
 from transpiler.language import signatures
 from transpiler.language.signatures import NoDefault
 from transpiler.lowered import Basic
 from transpiler.outline.helper_signatures import helper_parameters
-from transpiler.outline.program import REQUIRED, Comprehension, Name, Required
-from transpiler.outline.trees import code_of, is_value, key_of, value_of, with_children
+from transpiler.outline.program import REQUIRED, Required
+from transpiler.trees import code_of, is_value, key_of, value_of, with_children
 
 SQUARES = frozenset({"kernel_size", "strides", "dilation_rate", "pool_size", "size", "cropping", "padding"})
 """Parameters for which one number stands for the same number along every axis."""

@@ -12,7 +12,7 @@ from transpiler.keras_functions import SHAPE
 from transpiler.lowered import SourceLine
 from transpiler.outline.loops import Chain, Grow
 from transpiler.outline.repeat import Repeat
-from transpiler.outline.trees import refs, shifted, transform, walk
+from transpiler.trees import refs, shifted, transform, walk
 
 DEEPEST = 6
 """Calls nested in one line beyond this are hard to read."""

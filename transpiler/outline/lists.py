@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from transpiler.code import Call, Code, Literal
 from transpiler.outline.class_calls import layers_in
-from transpiler.outline.trees import children, is_value, with_children
+from transpiler.trees import children, is_value, with_children
 
 MOST_OPTIONAL = 3
 MOST_KINDS = 8

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Index, Literal, Ref, Spread
+from transpiler.code import Call, Code, Comprehension, Index, Literal, Name, Ref, Spread
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.names import usable
 from transpiler.outline.neighbours import Successors
-from transpiler.outline.program import Assign, Comprehension, Line, Name
-from transpiler.outline.trees import refs, transform, walk
+from transpiler.outline.program import Assign, Line
+from transpiler.trees import refs, transform, walk
 
 _WORTH_A_STAR = {"list": 1, "tuple": 2}
 """Elements of a list from which a display of them names the list."""

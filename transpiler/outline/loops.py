@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence
+from transpiler.code import Binary, Call, Code, Comprehension, Index, Literal, Name, Ref, Sequence
 from transpiler.lowered import Body, SourceLine
 from transpiler.outline.names import singular
-from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.trees import expected_call, refs, shifted, transform, walk
+from transpiler.trees import expected_call, refs, shifted, transform, walk
 
 
 @dataclass(frozen=True, slots=True)

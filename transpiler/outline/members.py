@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence, Spread
+from transpiler.code import (
+    Binary,
+    Call,
+    Code,
+    Comprehension,
+    Conditional,
+    Function,
+    Index,
+    Literal,
+    Name,
+    Sequence,
+    Spread,
+)
 from transpiler.keras_functions import IDENTITY
 from transpiler.lowered import Basic
 from transpiler.outline.choices import negated
@@ -14,11 +26,11 @@ from transpiler.outline.holes import Choice, ElementHole, Hole, HoleFact, Maybe,
 from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Required
+from transpiler.outline.program import Assign, For, If, Line, Numbered, Required
 from transpiler.outline.series import INDEX
 from transpiler.outline.settings import Settings
 from transpiler.outline.tables import tabulated
-from transpiler.outline.trees import children, key_of, transform, walk, with_children
+from transpiler.trees import children, key_of, transform, walk, with_children
 
 ONE_LINE = 14
 """Nodes of a conditional expression beyond which an `if` reads better."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from transpiler.code import Code, Ref
 from transpiler.outline.lines import BranchItem, Item, JoinItem, joined_values
 from transpiler.outline.telling_names import unmoved
-from transpiler.outline.trees import refs
+from transpiler.trees import refs
 
 _FARTHEST = 4
 """Statements that are followed from one to the next."""

@@ -9,24 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from transpiler.code import Code, Function, Sequence
+from transpiler.code import Code, Function
 from transpiler.lowered import Basic, Signature
-
-
-@dataclass(frozen=True, slots=True)
-class Name(Function):
-    """A name that needs no import: a parameter, a local variable, `self.<attribute>`, a generated class, a builtin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comprehension(Sequence):
-    """`[item for variables in iterable]`; as an element of another display, `*[…]`. `items` is the one item.
-
-    Over `enumerate`, the first variable counts, and the others are those of one element.
-    """
-
-    variables: tuple[str, ...] = ("_",)
-    iterable: Code = Name("range")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from transpiler.code import Binary, Code, Conditional, Literal
 from transpiler.lowered import Basic
 from transpiler.outline.series import question
-from transpiler.outline.trees import code_of
+from transpiler.trees import code_of
 
 _LARGEST_DIVISOR = 256
 _DIGITS = 6

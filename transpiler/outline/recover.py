@@ -10,15 +10,15 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Sequence
+from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Name, Sequence
 from transpiler.lowered import SEQUENCE, Basic, Constructor, Opaque
 from transpiler.outline.evaluate import Unknown, evaluate
 from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.init_facts import CallFact, InitFacts
-from transpiler.outline.program import REQUIRED, Name, Required
-from transpiler.outline.trees import code_of, is_value, key_of, names_in
+from transpiler.outline.program import REQUIRED, Required
 from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
+from transpiler.trees import code_of, is_value, key_of, names_in
 
 MISSING = object()
 """Stands for the value of an expression on an instance where it has none."""

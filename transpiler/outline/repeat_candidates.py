@@ -9,7 +9,7 @@ from transpiler import code as c
 from transpiler.code import Code, Index, Literal, Ref, Sequence
 from transpiler.lowered import Argument
 from transpiler.outline.loops import Step
-from transpiler.outline.trees import refs, transform, walk
+from transpiler.trees import refs, transform, walk
 
 LONGEST = 1500
 """Statements beyond which no repetition is looked for: it takes quadratic time."""

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Index, Literal, Ref, Sequence, Spread
+from transpiler.code import Binary, Call, Code, Index, Literal, Name, Ref, Sequence, Spread
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, nested
 from transpiler.outline.names import element_name, singular
-from transpiler.outline.program import Name
 from transpiler.outline.repeat import START, VALUE, Inner, Repeat, Table
-from transpiler.outline.trees import code_of, is_value, refs, transform, walk
 from transpiler.reserved import GATHERED
+from transpiler.trees import code_of, is_value, refs, transform, walk
 
 
 @dataclass(frozen=True, slots=True)

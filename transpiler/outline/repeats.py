@@ -15,15 +15,14 @@ from collections.abc import Sequence as Rows
 from itertools import groupby, pairwise
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, Ref, Sequence, Slice, Spread
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Name, Ref, Sequence, Slice, Spread
 from transpiler.lowered import Argument
 from transpiler.outline.forward_source import has_loop
 from transpiler.outline.loops import Chain, Grow, Step
-from transpiler.outline.program import Name
 from transpiler.outline.repeat import START, VALUE, Inner, Repeat, Table, Turn
 from transpiler.outline.repeat_candidates import Column, Flow
 from transpiler.outline.size_names import size_names, size_reads
-from transpiler.outline.trees import children, expected_call, refs, shifted, transform, with_children
+from transpiler.trees import children, expected_call, refs, shifted, transform, with_children
 
 FEWEST_SAVED = 3
 """Statements that a loop must save."""

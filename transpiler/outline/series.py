@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as Rows
 
-from transpiler.code import Binary, Call, Code, Literal
+from transpiler.code import Binary, Call, Code, Literal, Name
 from transpiler.lowered import Basic
 from transpiler.outline.lists import repeated
-from transpiler.outline.program import Name
-from transpiler.outline.trees import key_of
+from transpiler.trees import key_of
 
 INDEX = Name("i")
 """The place of an element."""

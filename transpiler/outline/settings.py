@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from transpiler.code import Binary, Code, Conditional, Function, Literal, Unary
+from transpiler.code import Binary, Code, Conditional, Function, Literal, Name, Unary
 from transpiler.lowered import Basic
 from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
@@ -15,9 +15,9 @@ from transpiler.outline.holes import AXES, HoleFact, Use, families
 from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
-from transpiler.outline.program import Name, Required
+from transpiler.outline.program import Required
 from transpiler.outline.recover import Scope
-from transpiler.outline.trees import code_of, is_value, key_of, transform
+from transpiler.trees import code_of, is_value, key_of, transform
 
 
 class Settings:

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from transpiler.code import Code, Ellipsis_, Index, Slice
 from transpiler.outline.program import Assign, For, If, Line, Return
-from transpiler.outline.trees import children, with_children
+from transpiler.trees import children, with_children
 
 _WHOLE = Slice()
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import groupby
 
-from transpiler.code import Call, Code, Conditional, Literal, Sequence
+from transpiler.code import Call, Code, Comprehension, Conditional, Literal, Name, Sequence
 from transpiler.outline.class_calls import Signature, arguments_by_name, call_of_class
 from transpiler.outline.names import usable
-from transpiler.outline.program import Comprehension, Name
 from transpiler.outline.progressions import by_place
 from transpiler.outline.series import INDEX
-from transpiler.outline.trees import is_value, value_of, walk
+from transpiler.trees import is_value, value_of, walk
 
 FEWEST = 3
 """Different calls that are worth a table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Literal, Ref, Spread
+from transpiler.code import Binary, Call, Code, Comprehension, Literal, Name, Ref, Spread
 from transpiler.outline.fewest_names import Draft, fewest_names
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem, is_loop, joined_values
@@ -13,12 +13,12 @@ from transpiler.outline.local_names import LocalNames, assigned
 from transpiler.outline.loops import Chain, Grow, NumberedMembers
 from transpiler.outline.names import element_name, usable
 from transpiler.outline.neighbours import Successors, intermediate, join_hint
-from transpiler.outline.program import Assign, Comprehension, For, If, Line, Name, Numbered, Return
+from transpiler.outline.program import Assign, For, If, Line, Numbered, Return
 from transpiler.outline.repeat import VALUE, Inner, Repeat
 from transpiler.outline.repeat_lines import loop_parts, zipped
 from transpiler.outline.telling_names import member_called, telling_name, unmoved
-from transpiler.outline.trees import member_of, refs, walk
 from transpiler.reserved import GATHERED
+from transpiler.trees import member_of, refs, walk
 
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from transpiler import code as c
-from transpiler.code import Binary, Call, Code, Conditional, Function, Index, Literal, Ref
+from transpiler.code import Binary, Call, Code, Comprehension, Conditional, Function, Index, Literal, Ref
 from transpiler.outline.call_numbers import which_size
 from transpiler.outline.lines import (
     DEEPEST,
@@ -20,8 +20,7 @@ from transpiler.outline.lines import (
     uses_of,
     with_items,
 )
-from transpiler.outline.program import Comprehension
-from transpiler.outline.trees import refs, transform, walk
+from transpiler.trees import refs, transform, walk
 
 
 def inlined_where_used(

@@ -10,16 +10,16 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from transpiler.code import Call, Code, Conditional, Function, Index, Literal, Member
+from transpiler.code import Call, Code, Comprehension, Conditional, Function, Index, Literal, Member, Name
 from transpiler.code import Sequence as Displayed
 from transpiler.keras_functions import SHAPE, TRANSPOSE
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
 from transpiler.outline.names import usable
-from transpiler.outline.program import Assign, Comprehension, If, Line, Name, Return
-from transpiler.outline.trees import children, names_in, transform, walk
+from transpiler.outline.program import Assign, If, Line, Return
 from transpiler.render.made_once import made_once
 from transpiler.render.one_comprehension import in_one_comprehension
+from transpiler.trees import children, names_in, transform, walk
 
 Lines: TypeAlias = tuple[Line, ...]
 

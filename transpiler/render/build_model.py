@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.code import Call, Code, Function, Literal, Name, Sequence
 from transpiler.lowered import ModelInput
 from transpiler.outline.names import snake, usable
-from transpiler.outline.program import ClassProgram, Name
-from transpiler.outline.trees import code_of
+from transpiler.outline.program import ClassProgram
 from transpiler.render.expressions import text
 from transpiler.render.templates import rendered
+from transpiler.trees import code_of
 
 
 def build_model_text(program: ClassProgram) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from transpiler.code import Code, Sequence
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Parameter, Required, Return
-from transpiler.outline.trees import code_of
 from transpiler.render.expressions import target, text
 from transpiler.render.templates import comment_text, docstring, rendered
+from transpiler.trees import code_of
 
 INDENT = "    "
 

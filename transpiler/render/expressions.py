@@ -11,6 +11,7 @@ from transpiler.code import (
     Binary,
     Call,
     Code,
+    Comprehension,
     Conditional,
     Ellipsis_,
     Function,
@@ -18,6 +19,7 @@ from transpiler.code import (
     Literal,
     Mapping,
     Member,
+    Name,
     Ref,
     Sequence,
     Slice,
@@ -26,7 +28,7 @@ from transpiler.code import (
 )
 from transpiler.errors import InternalError
 from transpiler.keras_functions import SEQUENTIAL
-from transpiler.outline.program import Comprehension, Name, Numbered
+from transpiler.outline.program import Numbered
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR, _CONDITIONAL = range(10)
 

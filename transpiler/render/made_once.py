@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal
+from transpiler.code import Binary, Call, Code, Comprehension, Conditional, Function, Literal, Name
 from transpiler.code import Sequence as CodeSequence
 from transpiler.keras_functions import SEQUENTIAL
 from transpiler.outline.choices import negated
 from transpiler.outline.constructor import used_names
-from transpiler.outline.program import Assign, Comprehension, If, Line, Name
-from transpiler.outline.trees import children, names_in, transform
+from transpiler.outline.program import Assign, If, Line
+from transpiler.trees import children, names_in, transform
 
 _CONV = "conv"
 _PADDING = "keras.layers.ZeroPadding"

@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-from transpiler.code import Binary, Call, Code, Conditional, Function, Literal, Sequence
-from transpiler.outline.program import Comprehension, Name
-from transpiler.outline.trees import names_in
+from transpiler.code import Binary, Call, Code, Comprehension, Conditional, Function, Literal, Name, Sequence
+from transpiler.trees import names_in
 
 _INDEX = "i"
 _RANGE = Name("range")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 
-from transpiler.code import Code, Function
-from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Name, Return
-from transpiler.outline.trees import walk
+from transpiler.code import Code, Function, Name
+from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Return
+from transpiler.trees import walk
 
 
 def functions(classes: Iterable[ClassDefinition]) -> set[str]:

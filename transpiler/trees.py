@@ -12,12 +12,14 @@ from transpiler.code import (
     Binary,
     Call,
     Code,
+    Comprehension,
     Conditional,
     Ellipsis_,
     Index,
     Literal,
     Mapping,
     Member,
+    Name,
     Ref,
     Sequence,
     Slice,
@@ -25,7 +27,6 @@ from transpiler.code import (
 )
 from transpiler.errors import InternalError
 from transpiler.lowered import Basic
-from transpiler.outline.program import Comprehension, Name
 
 
 def children(code: Code) -> tuple[Code, ...]:
