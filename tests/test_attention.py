@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tests.networks import randomise, transpose_count
 from transpiler import transpile
+from transpiler.capture.constructors import recording
 
 
 class Attention(nn.Module):
@@ -172,3 +173,11 @@ def test_a_window_that_is_the_whole_image_is_cut_out_like_any_other() -> None:
     assert port.source.count("class WindowBlock(") == port.source.count("class OverWindow(") == 1
     (block,) = [text for text in port.source.split("@serializable") if "class WindowBlock(" in text]
     assert "if " not in block
+
+
+def test_q_k_and_v_are_unpacked_whatever_the_number_of_heads() -> None:
+    with recording() as constructors:
+        model = Attention(12, 3)
+    port = transpile(model, (torch.randn(1, 5, 12),), name="Network", constructors=constructors)
+    assert "ops.reshape(x, (-1, ops.shape(x)[1], 3, self.heads, " in port.source
+    assert "q, k, v = ops.unstack(" in port.source

@@ -104,17 +104,12 @@ class ShiftedWindowAttention(layers.Layer):
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # n1 n2 l1 n3 l2 c -> n1 n2 n3 l1 l2 c
         x = ops.reshape(x, (-1, self.window_size[0] * self.window_size[1], self.dim))
         qkv = self.qkv(x)
-        q, k, v = ops.split(qkv, 3, axis=-1)
-        q = q * (self.dim // self.num_heads) ** -0.5
-        attn = ops.einsum(
-            "...lhk,...mhk->...hlm",
-            ops.reshape(
-                q, (-1, ops.shape(q)[1], self.num_heads, self.dim // self.num_heads)
-            ),
-            ops.reshape(
-                k, (-1, ops.shape(k)[1], self.num_heads, self.dim // self.num_heads)
-            ),
+        qkv = ops.reshape(
+            qkv, (-1, ops.shape(qkv)[1], 3, self.num_heads, self.dim // self.num_heads)
         )
+        q, k, v = ops.unstack(qkv, axis=2)
+        q = q * (self.dim // self.num_heads) ** -0.5
+        attn = ops.einsum("...lhk,...mhk->...hlm", q, k)
         relative_position_bias = ops.transpose(
             relative_position_bias, (1, 0)
         )  # (h w) c -> c (h w)
@@ -139,9 +134,8 @@ class ShiftedWindowAttention(layers.Layer):
             )
             attn = attn + self.attn
         attn = ops.softmax(attn)
-        x = ops.einsum(
-            "...hlk,...khm->...lhm",
-            ops.reshape(
+        if self.attn is not None:
+            attn = ops.reshape(
                 attn,
                 (
                     -1,
@@ -150,12 +144,7 @@ class ShiftedWindowAttention(layers.Layer):
                     self.window_size[0] * self.window_size[1],
                 ),
             )
-            if self.attn is not None
-            else attn,
-            ops.reshape(
-                v, (-1, ops.shape(v)[1], self.num_heads, self.dim // self.num_heads)
-            ),
-        )
+        x = ops.einsum("...hlk,...khm->...lhm", attn, v)
         x = self.proj(ops.reshape(x, (-1, ops.shape(x)[1], self.dim)))
         x = ops.reshape(
             x,

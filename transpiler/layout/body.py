@@ -12,7 +12,7 @@ from transpiler.code import Binary, Call, Code, Function, Index, Literal, Merged
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
-from transpiler.keras_functions import SHAPE, TRANSPOSE
+from transpiler.keras_functions import RESHAPE, SHAPE, TRANSPOSE
 from transpiler.layout.axes import Axes, Layout, Origins, standard
 from transpiler.layout.lookahead import Meter
 from transpiler.layout.moves import Broadcast, ExpandDims, Move, Reshape, Squeeze, Transpose, moves
@@ -134,6 +134,11 @@ class BodyBuilder:
         self.statements.append(Statement((number,), code, (name,), self.line.source))
         return number
 
+    @property
+    def count(self) -> int:
+        """How many values there are; the next one's number."""
+        return self._count
+
     def shapes(self) -> dict[int, tuple[Size, ...]]:
         """The Keras-side shapes of all values."""
         return {held.code.value: held.layout.physical_shape for held in self.scope if isinstance(held.code, Ref)}
@@ -179,7 +184,7 @@ class BodyBuilder:
         value = held.code
         match move:
             case Reshape(axes):
-                return Call(Function("keras.ops.reshape"), (value, self._reshaped(held, axes)))
+                return Call(RESHAPE, (value, self._reshaped(held, axes)))
             case Squeeze(places):
                 return Call(Function("keras.ops.squeeze"), (value,), (("axis", _ints(places)),))
             case ExpandDims(places):

@@ -38,6 +38,7 @@ from transpiler.layout.pouring import poured
 from transpiler.layout.results import argument as argument_of
 from transpiler.layout.results import leaf_keys, shown, structure
 from transpiler.layout.sequential import as_layer, as_sequential, with_sequence
+from transpiler.layout.split_reshapes import with_reshaped_wholes
 from transpiler.layout.splits import with_splits
 from transpiler.lift.program import Block, BlockArgument, BlockCall, OpCall, Stored, SymbolicSize, Value, output_values
 from transpiler.lowered import (
@@ -546,13 +547,16 @@ class BlockLowering:
         """The body with this result."""
         self._keep_unused()
         self.plan = [*self.body.plan, *self.plan]
+        shapes = self.body.shapes()
+        statements = with_splits(self.body.statements, shapes)
+        statements, result = with_reshaped_wholes(statements, result, shapes, self.body.count)
         return Body(
             cls=self.block.cls,
             path=self.block.path,
             constructor=self.block.constructor,
             arguments=arguments,
             members=tuple(self.body.members),
-            statements=with_splits(self.body.statements, self.body.shapes()),
+            statements=statements,
             result=result,
             result_pattern=shown(results[0].layout) if results else "",
             unused=self.block.unused,

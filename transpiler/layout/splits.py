@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transpiler.code import Call, Code, Ellipsis_, Function, Index, Literal, Ref, Slice
+from transpiler.code import Call, Code, Ellipsis_, Index, Literal, Ref, Slice
 from transpiler.code import Sequence as CodeSequence
+from transpiler.keras_functions import SPLIT
 from transpiler.lift.program import Size
 from transpiler.lowered import Statement
 
@@ -99,7 +100,7 @@ def _split(statements: Sequence[Statement], parts: Sequence[_Part], value: Ref, 
     own = [statements[part.place] for part in parts]
     return Statement(
         tuple(statement.results[0] for statement in own),
-        Call(Function("keras.ops.split"), (value, cuts), (("axis", Literal(axis)),)),
+        Call(SPLIT, (value, cuts), (("axis", Literal(axis)),)),
         tuple(statement.names[0] for statement in own),
         earliest.source,
         earliest.comment,

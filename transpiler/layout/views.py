@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from transpiler.code import Call, Code, Ellipsis_, Function, Index, Literal, Slice
+from transpiler.code import Call, Code, Ellipsis_, Index, Literal, Slice
 from transpiler.code import Sequence as CodeSequence
 from transpiler.errors import InternalError
+from transpiler.keras_functions import RESHAPE, SPLIT, UNSTACK
 from transpiler.language.syntax import Pattern
 from transpiler.layout.axes import (
     Axes,
@@ -55,7 +56,7 @@ def reshaped(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor
         return viewed(tensor, _lying_as_elsewhere(body, layout))
     held = body.arrange(tensor, tensor.layout, as_torch(tensor.layout))
     result = standard(shape)
-    code = Call(Function("keras.ops.reshape"), (held.code, body.shape_code(result, result.axes)))
+    code = Call(RESHAPE, (held.code, body.shape_code(result, result.axes)))
     return body.emit(code, result, held.dtype)
 
 
@@ -385,7 +386,7 @@ def pieces(body: BodyBuilder, tensor: Tensor, dim: int, sizes: Sequence[Size]) -
             ends.append(Literal(total * factor))
         parts = CodeSequence("list", tuple(ends))
     axis = -1 if place == len(held.layout.axes) - 1 else place
-    code = Call(Function("keras.ops.split"), (held.code, parts), (("axis", Literal(axis)),))
+    code = Call(SPLIT, (held.code, parts), (("axis", Literal(axis)),))
     return body.emit_many(code, [(part, held.dtype) for part in layouts])
 
 
@@ -438,7 +439,7 @@ def unbound(body: BodyBuilder, tensor: Tensor, dim: int) -> tuple[Tensor, ...]:
             result = _without_dim(_gone(others, atoms[0]), dim)
             where = -1 if place == len(layout.axes) - 1 else place
             keywords = (("axis", Literal(where)),) if where else ()
-            code = Call(Function("keras.ops.unstack"), (held.code,), keywords)
+            code = Call(UNSTACK, (held.code,), keywords)
             return body.emit_many(code, [(result, held.dtype)] * size)
     return tuple(selected(body, tensor, dim, index) for index in range(size))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, replace
 
 from transpiler import code as c
-from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Name, Ref, Sequence
+from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSize, Name, PartCount, Ref, Sequence
 from transpiler.errors import InternalError
 from transpiler.keras_functions import EINSUM, SEQUENTIAL
 from transpiler.lowered import Basic
@@ -125,7 +125,7 @@ class Unifier:
             use = replace(use, merged=_merged(codes))
             values = [code.value for code in codes if isinstance(code, Literal)]
             is_shared = len({key_of(value) for value in values}) == 1 and not isinstance(first, Table)
-            if is_shared and not _may_come_from_somewhere(first.value, use):
+            if is_shared and (isinstance(first, PartCount) or not _may_come_from_somewhere(first.value, use)):
                 return first
             return self._hole(dict(zip(rows, values, strict=True)), use)
         below = [children(code) for code in codes]
