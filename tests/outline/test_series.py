@@ -59,3 +59,24 @@ def test_elements_are_told_by_their_place() -> None:
     line = "Block(dim, rates[i], 1 if i == 0 else kernel, gated=i % 2 != 0) for i in range(depth)"
     assert line in " ".join(port.source.split())
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5
+
+
+class Mixed(nn.Module):
+    """Blocks of one kind, fewer or more, or a pair of others."""
+
+    def __init__(self, dim: int, rates: list[float], pair: bool = False) -> None:
+        super().__init__()
+        blocks = [Block(dim, rate, 3) for rate in rates]
+        self.blocks = nn.Sequential(*([nn.Linear(9, 9), nn.Tanh()] if pair else blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x)
+
+
+def test_lists_of_one_kind_are_a_series_beside_other_lists() -> None:
+    torch.manual_seed(0)
+    with recording() as constructors:
+        model = nn.Sequential(Mixed(4, [], pair=True), Mixed(4, [0.1, 0.2]), Mixed(4, [0.3, 0.35, 0.4, 0.5]))
+    port = transpile(model.eval(), (torch.randn(2, 4, 7, 9),), constructors=constructors)
+    assert port.source.count("Block(dim, ") == 1
+    assert port.verify(batches=(1, 3)).max_rel_err < 1e-5

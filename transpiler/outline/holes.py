@@ -331,6 +331,11 @@ def _grouped_lists(codes: Rows[Code], group: list[int]) -> list[list[int]]:
     known = [items for items in lists if items is not None]
     if len(known) < len(lists) or _series(known) is not None or aligned(known) is not None:
         return [group]
+    alike: dict[object, list[int]] = {}
+    for place, items in zip(group, known, strict=True):
+        alike.setdefault(frozenset(head(item) for item in items), []).append(place)
+    if len(alike) > 1:
+        return [part for places in alike.values() for part in _grouped_lists(codes, places)]
     parts: dict[object, list[int]] = {}
     for place, items in zip(group, known, strict=True):
         parts.setdefault(tuple(head(item) for item in items), []).append(place)
