@@ -105,12 +105,8 @@ class DenseNet(layers.Layer):
         super().__init__(**kwargs)
         self.features = keras.Sequential(
             [
-                keras.Sequential(
-                    [
-                        layers.ZeroPadding2D(3),
-                        layers.Conv2D(num_init_features, 7, strides=2, use_bias=False),
-                    ]
-                ),
+                layers.ZeroPadding2D(3),
+                layers.Conv2D(num_init_features, 7, strides=2, use_bias=False),
                 layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
                 layers.ReLU(),
                 PaddedMaxPooling((3, 3), (2, 2), (1, 1)),

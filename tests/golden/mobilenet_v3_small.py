@@ -25,29 +25,26 @@ class Conv2dNormActivation(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if in_channels == groups:
-            conv = layers.DepthwiseConv2D(
-                kernel_size,
-                strides=stride,
-                padding="same" if stride == 1 else "valid",
-                dilation_rate=dilation,
-                use_bias=False,
-            )
-        else:
-            conv = layers.Conv2D(
-                out_channels,
-                kernel_size,
-                strides=stride,
-                padding="same" if stride == 1 else "valid",
-                dilation_rate=dilation,
-                groups=groups,
-                use_bias=False,
-            )
         self.sequence = keras.Sequential(
             [
-                keras.Sequential([layers.ZeroPadding2D(kernel_size // 2), conv])
-                if stride != 1
-                else conv,
+                *([layers.ZeroPadding2D(kernel_size // 2)] if stride != 1 else []),
+                layers.DepthwiseConv2D(
+                    kernel_size,
+                    strides=stride,
+                    padding="same" if stride == 1 else "valid",
+                    dilation_rate=dilation,
+                    use_bias=False,
+                )
+                if in_channels == groups
+                else layers.Conv2D(
+                    out_channels,
+                    kernel_size,
+                    strides=stride,
+                    padding="same" if stride == 1 else "valid",
+                    dilation_rate=dilation,
+                    groups=groups,
+                    use_bias=False,
+                ),
                 layers.BatchNormalization(),
                 *(
                     [layers.Activation("hard_swish")]

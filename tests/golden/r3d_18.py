@@ -17,12 +17,8 @@ class BasicStem(layers.Layer):
         super().__init__(**kwargs)
         self.sequence = keras.Sequential(
             [
-                keras.Sequential(
-                    [
-                        layers.ZeroPadding3D((1, 3, 3)),
-                        layers.Conv3D(64, (3, 7, 7), strides=(1, 2, 2), use_bias=False),
-                    ]
-                ),
+                layers.ZeroPadding3D((1, 3, 3)),
+                layers.Conv3D(64, (3, 7, 7), strides=(1, 2, 2), use_bias=False),
                 layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
                 layers.ReLU(),
             ]
@@ -36,17 +32,17 @@ class BasicStem(layers.Layer):
 class BasicBlock(layers.Layer):
     """BasicBlock (torchvision/models/video/resnet.py): n d h w c -> n d h w c."""
 
-    def __init__(self, planes, stride=1, downsample=False, **kwargs):
+    def __init__(self, planes, stride=1, **kwargs):
         super().__init__(**kwargs)
         self.conv1 = keras.Sequential(
             [
-                layers.Conv3D(planes, 3, padding="same", use_bias=False)
-                if stride == 1
-                else keras.Sequential(
-                    [
-                        layers.ZeroPadding3D(1),
-                        layers.Conv3D(planes, 3, strides=stride, use_bias=False),
-                    ]
+                *([layers.ZeroPadding3D(1)] if stride != 1 else []),
+                layers.Conv3D(
+                    planes,
+                    3,
+                    strides=stride,
+                    padding="same" if stride == 1 else "valid",
+                    use_bias=False,
                 ),
                 layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
                 layers.ReLU(),
@@ -59,7 +55,7 @@ class BasicBlock(layers.Layer):
             ]
         )
         self.downsample = None
-        if downsample:
+        if stride != 1:
             self.downsample = keras.Sequential(
                 [
                     layers.Conv3D(planes, 1, strides=stride, use_bias=False),
@@ -85,15 +81,9 @@ class VideoResNet(layers.Layer):
         super().__init__(**kwargs)
         self.stem = BasicStem()
         self.layer1 = keras.Sequential([BasicBlock(64) for _ in range(2)])
-        self.layer2 = keras.Sequential(
-            [BasicBlock(128, 2, downsample=True), BasicBlock(128)]
-        )
-        self.layer3 = keras.Sequential(
-            [BasicBlock(256, 2, downsample=True), BasicBlock(256)]
-        )
-        self.layer4 = keras.Sequential(
-            [BasicBlock(512, 2, downsample=True), BasicBlock(512)]
-        )
+        self.layer2 = keras.Sequential([BasicBlock(128, 2), BasicBlock(128)])
+        self.layer3 = keras.Sequential([BasicBlock(256, 2), BasicBlock(256)])
+        self.layer4 = keras.Sequential([BasicBlock(512, 2), BasicBlock(512)])
         self.avgpool = layers.GlobalAveragePooling3D(keepdims=True)
         self.fc = layers.Dense(num_classes)
 

@@ -8,13 +8,14 @@ no more than one Keras layer does is that layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from transpiler.code import Call, Code, Function, Literal, Ref
 from transpiler.code import Member as MemberCode
 from transpiler.code import Sequence as CodeSequence
+from transpiler.keras_functions import SEQUENTIAL
 from transpiler.layout.axes import Layout
 from transpiler.layout.body import Held
 from transpiler.layout.members import member_path
@@ -35,6 +36,20 @@ from transpiler.weights.plan import PlanEntry
 _SHAPE_OPERATIONS = ("keras.ops.reshape", "keras.ops.squeeze", "keras.ops.expand_dims")
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a child of torch's stands in the Sequential; the layers of a chain stand there side by side."""
+
+    first: int
+    is_chain: bool
+
+    def variable(self, parts: Sequence[str]) -> list[str]:
+        """The path of one of its variables: position, then what follows."""
+        if not self.is_chain:
+            return [str(self.first), *parts]
+        return [str(self.first + int(parts[0])), *parts[1:]]
+
+
 def as_sequential(
     module: nn.Module, body: Body, plan: Sequence[PlanEntry], scope: Sequence[Held]
 ) -> tuple[SequentialAttribute, list[PlanEntry]] | None:
@@ -44,7 +59,7 @@ def as_sequential(
     values = {MemberCode(member.name, member.index): member.value for member in body.members}
     layouts: dict[Code, Layout] = {held.code: held.layout for held in scope}
     children: list[AttributeValue] = []
-    places: dict[str, int] = {}
+    places: dict[str, _Place] = {}
     current: Code = Ref(body.arguments[0].values[0])
     for statement in body.statements:
         if len(statement.results) != 1 or not isinstance(statement.code, Call):
@@ -57,8 +72,8 @@ def as_sequential(
             path = function.name if function.index is None else f"{function.name}.{function.index}"
             if path in places:
                 return None
-            places[path] = len(children)
-        children.append(child)
+            places[path] = _Place(len(children), is_chain=_chain(child) is not None)
+        children += _chain(child) or [child]
         current = Ref(statement.results[0])
     if body.result != current or not children:
         return None
@@ -135,7 +150,16 @@ def _numbers(shape: Sequence[object]) -> CodeSequence:
     return CodeSequence("tuple", tuple(Literal(size) for size in shape if isinstance(size, int)))
 
 
-def _placed(entry: PlanEntry, places: dict[str, int]) -> PlanEntry:
+def _chain(child: AttributeValue) -> list[LayerAttribute] | None:
+    """The layers that a rule makes of one, such as a convolution behind its padding; None if it is another child."""
+    match child:
+        case LayerAttribute(Call(function, (CodeSequence(_, items),), ())) if function == SEQUENTIAL:
+            return [LayerAttribute(item) for item in items if isinstance(item, Call)]
+        case _:
+            return None
+
+
+def _placed(entry: PlanEntry, places: dict[str, _Place]) -> PlanEntry:
     """`m.0.kernel` by its position in the Sequential: `0.kernel`."""
 
     def renamed(variable: str) -> str:
@@ -143,7 +167,7 @@ def _placed(entry: PlanEntry, places: dict[str, int]) -> PlanEntry:
         for length in (2, 1):
             path = ".".join(parts[:length])
             if path in places:
-                return ".".join([str(places[path]), *parts[length:]])
+                return ".".join(places[path].variable(parts[length:]))
         return variable
 
     return replace(entry, variables=tuple(renamed(variable) for variable in entry.variables))

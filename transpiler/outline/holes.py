@@ -14,6 +14,7 @@ from transpiler.code import Call, Code, Conditional, Function, Literal, MergedSi
 from transpiler.errors import InternalError
 from transpiler.keras_functions import EINSUM, SEQUENTIAL
 from transpiler.lowered import Basic
+from transpiler.outline.alike import paddings_alike, tuples_alike
 from transpiler.outline.dense_rows import same_rows
 from transpiler.outline.keras_calls import default_of, parameters, same_padding, signature, squared
 from transpiler.outline.lists import aligned, head, repeated
@@ -185,7 +186,8 @@ class Unifier:
         new = [first.function]
         for place in range(1, len(below[0])):
             parts = [part[place] for part in below]
-            new.append(self._unify(parts, rows, replace(inner, parameter=names[place])))
+            alike = tuples_alike(names[place], parts)
+            new.append(self._unify(alike, rows, replace(inner, parameter=names[place])))
         return with_children(first, tuple(new))
 
     def _list(self, codes: Rows[Code], rows: Rows[int], use: Use) -> tuple[Code, ...]:
@@ -196,8 +198,14 @@ class Unifier:
         places = aligned(lists)
         if places is None:
             raise InternalError("lists that have nothing in common were taken for one")
+
+        def padding(padded: Rows[int]) -> Code:
+            behind = tuple(rows[number] for number in padded)
+            others = tuple(row for row in rows if row not in behind)
+            return Choice("choice", (Literal("valid"), Literal("same")), (behind, others), use.member)
+
         new: list[Code] = []
-        for place in places:
+        for place in paddings_alike(places, padding):
             own = [rows[row] for row in sorted(place.items)]
             item = self._unify([place.items[row] for row in sorted(place.items)], own, use)
             if place.counts is not None:

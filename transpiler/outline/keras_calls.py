@@ -110,7 +110,14 @@ def same_padding(codes: Sequence_[Code]) -> Sequence_[Code]:
         return codes
     if any(_padding(code) == Literal("valid") and _keyword(code, "kernel_size") != Literal(1) for code in codes):
         return codes
-    return [_with_same(code) if _padding(code) == Literal("valid") else code for code in codes]
+    return [with_padding(code, Literal("same")) if _padding(code) == Literal("valid") else code for code in codes]
+
+
+def pads_nothing(code: Code) -> bool:
+    """Whether a convolution pads nothing by "same": the kernel is 1 and steps by 1, or it pads so already."""
+    if _padding(code) == Literal("valid"):
+        return _keyword(code, "kernel_size") == Literal(1) and _keyword(code, "strides") in (None, Literal(1))
+    return _padding(code) == Literal("same")
 
 
 def _padding(code: Code) -> Code | None:
@@ -124,12 +131,16 @@ def _keyword(code: Code, name: str) -> Code | None:
     return dict(code.keywords).get(name) if isinstance(code, Call) else None
 
 
-def _with_same(code: Code) -> Code:
+def is_convolution(code: Code) -> bool:
+    """Whether it makes a convolution of Keras's."""
+    return _padding(code) is not None
+
+
+def with_padding(code: Code, padding: Code) -> Code:
+    """A convolution with another padding."""
     if not isinstance(code, Call):
         return code
-    return Call(
-        code.function, code.arguments, tuple((n, Literal("same") if n == "padding" else v) for n, v in code.keywords)
-    )
+    return Call(code.function, code.arguments, tuple({**dict(code.keywords), "padding": padding}.items()))
 
 
 def usual(name: str, default: Basic) -> Basic:

@@ -151,7 +151,7 @@ class MemberWriter:
             return value
         for test, other in reversed(cases[:-1]):
             value = Conditional(test, other, value) if test is not None else value
-        return value
+        return _affirmed(value)
 
     def _cases(self, choice: Choice, rows: tuple[int, ...], name: str) -> list[tuple[Code | None, Code]]:
         """Question and expression for each alternative; the last one has no question."""
@@ -303,6 +303,15 @@ def _compressed(items: tuple[Code, ...], counted: Callable[[int], Code]) -> tupl
         else:
             compressed += [item] * count
     return tuple(part for item in compressed for part in _repeats(item, 2))
+
+
+def _affirmed(code: Code) -> Code:
+    """`"same" if stride == 1 else "valid"` for `"valid" if stride != 1 else "same"`."""
+    match code:
+        case Conditional(Binary("!=") as test, Literal() as then, Literal() as otherwise):
+            return Conditional(negated(test), otherwise, then)
+        case _:
+            return code
 
 
 def _repeats(item: Code, most: int = 1 << 16) -> list[Code]:
