@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from transpiler.code import Binary, Call, Code, Function, Index, Literal, PartCount, Ref
+from transpiler.code import Binary, Call, Code, Function, Index, Literal, Member, PartCount, Ref
 from transpiler.code import Sequence as CodeSequence
 from transpiler.keras_functions import RESHAPE, SHAPE, SPLIT, UNSTACK
 from transpiler.layout.split_reshapes import with_reshaped_wholes
@@ -74,7 +74,15 @@ def test_parts_whose_last_axis_stays_are_split_afterwards():
 def test_parts_that_differ_or_are_read_otherwise_stay():
     unlike = attention(heads(1), heads(2), reshaped(3, -1, 49, 6, 16))
     unread = attention(heads(1), heads(2))
+    weighted = attention(heads(1), heads(2), Binary("*", Ref(3), Member("gamma")))
     elsewhere = attention(heads(1), heads(2), heads(3), Ref(3))
     across = attention(*(reshaped(part, 2, -1, 3) for part in (1, 2, 3)))
-    for result in (unlike, unread, elsewhere, across):
+    for result in (unlike, unread, weighted, elsewhere, across):
         assert rewritten(SPLIT_QKV, result=result) == ((SPLIT_QKV,), result)
+
+
+def test_a_part_that_a_weight_scales_stays() -> None:
+    """The weight is one number for each element of the last axis."""
+    weighted = Statement((4,), Binary("*", Ref(1), Member("gamma")), ("q",), None)
+    result = attention(heads(4), heads(2), heads(3))
+    assert rewritten(SPLIT_QKV, weighted, result=result) == ((SPLIT_QKV, weighted), result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from transpiler.code import Binary, Call, Code, Literal, PartCount, Ref
 from transpiler.code import Sequence as CodeSequence
@@ -17,12 +18,14 @@ from transpiler.lift.program import Size
 from transpiler.lowered import Statement
 from transpiler.trees import children, refs, transform
 
+_Readers: TypeAlias = "Mapping[int, Sequence[tuple[Code, int | None]]]"
+"""For each value the expressions that read it, with the value that they compute; None for the body's result."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """Statement number `place` takes the last axis of `whole` into equal parts of size `size`."""
+    """The last axis of `whole` taken apart into equal parts of size `size`."""
 
-    place: int
     whole: int
     parts: tuple[int, ...]
     size: int
@@ -41,56 +44,67 @@ def with_reshaped_wholes(
         shapes: of the values, as they lie in Keras.
         fresh: the first number that is no value's yet.
     """
-    for place, statement in enumerate(statements):
-        split = _split(place, statement, shapes)
-        reading = split and _whole(split, statements, result)
-        if split and reading:
-            shape, axis = reading
-            rewritten = _rewritten(split, shape, axis, statements, result, fresh)
-            return with_reshaped_wholes(*rewritten, shapes, fresh + 1)  # places have moved
-    return tuple(statements), result
+    readers = _readers(statements, result)
+    made: list[Statement] = []
+    reshaped: set[int] = set()
+    for statement in statements:
+        split = _split(statement, shapes)
+        read = split and _whole(split, readers)
+        if split and read:
+            named = next((old.names[0] for old in made if old.results == (split.whole,)), None)
+            made += _from_whole(split, *read, statement, named, fresh)
+            reshaped.update(value for part in split.parts for value in _scaled(part, readers))
+            fresh += 1
+        else:
+            made.append(statement)
+    return _without_reshapes(made, result, reshaped)
 
 
-def _rewritten(
-    split: _Split, shape: CodeSequence, axis: int, statements: Sequence[Statement], result: Code, fresh: int
-) -> tuple[tuple[Statement, ...], Code]:
-    old = statements[split.place]
-    named = next((other.names[0] for other in statements if other.results == (split.whole,)), None)
-    reshaped = Statement((fresh,), Call(RESHAPE, (Ref(split.whole), shape)), (named,), old.source, reason=old.reason)
+def _readers(statements: Sequence[Statement], result: Code) -> _Readers:
+    found: dict[int, list[tuple[Code, int | None]]] = {}
+    for statement in statements:
+        for value in dict.fromkeys(refs(statement.code)):
+            found.setdefault(value, []).append((statement.code, statement.results[0]))
+    for value in dict.fromkeys(refs(result)):
+        found.setdefault(value, []).append((result, None))
+    return found
+
+
+def _from_whole(
+    split: _Split, shape: CodeSequence, axis: int, old: Statement, named: str | None, fresh: int
+) -> tuple[Statement, Statement]:
+    """The whole reshaped, as value `fresh`, and what takes it apart then."""
+    whole = Call(RESHAPE, (Ref(split.whole), shape))
     keywords = (("axis", Literal(axis)),)
     parted = Call(UNSTACK, (Ref(fresh),), keywords)
     if axis < 0:
         parted = Call(SPLIT, (Ref(fresh), Literal(len(split.parts))), keywords)
-    values = {value for part in split.parts for value in _scaled(part, statements)}
-    before = [*statements[: split.place], reshaped, replace(old, code=parted)]
-    return _without_reshapes([*before, *statements[split.place + 1 :]], result, values)
+    return Statement((fresh,), whole, (named,), old.source, reason=old.reason), replace(old, code=parted)
 
 
-def _split(place: int, statement: Statement, shapes: Mapping[int, tuple[Size, ...]]) -> _Split | None:
+def _split(statement: Statement, shapes: Mapping[int, tuple[Size, ...]]) -> _Split | None:
     match statement.code:
         case Call(function, (Ref(whole), Literal(int() as count)), (("axis", Literal(axis)),)) if function == SPLIT:
             rank = len(shapes.get(whole, ()))
             size = shapes[whole][-1] if rank else None
             if axis in (-1, rank - 1) and isinstance(size, int) and len(statement.results) == count:
-                return _Split(place, whole, statement.results, size // count)
+                return _Split(whole, statement.results, size // count)
     return None
 
 
-def _whole(split: _Split, statements: Sequence[Statement], result: Code) -> tuple[CodeSequence, int] | None:
+def _whole(split: _Split, readers: _Readers) -> tuple[CodeSequence, int] | None:
     """The shape of the whole, and the axis that then counts its parts: -1 where they lie in the last one."""
-    codes = [*(statement.code for statement in statements), result]
-    targets = {_target(part, split.whole, statements, codes) for part in split.parts}
+    targets = {_target(part, split.whole, readers) for part in split.parts}
     target = targets.pop() if len(targets) == 1 else None
     return _whole_shape(target, split) if isinstance(target, CodeSequence) else None
 
 
-def _target(value: int, whole: int, statements: Sequence[Statement], codes: Sequence[Code]) -> Code | None:
+def _target(value: int, whole: int, readers: _Readers) -> Code | None:
     """The shape that everything that reads `value` gives it, sizes of `value` as those of `whole`; None if another."""
     found: set[Code | None] = set()
-    for place, code in enumerate(codes):
-        if place < len(statements) and _is_scaled(code, value):
-            (scaled,) = statements[place].results
-            found.add(_target(scaled, whole, statements, codes))
+    for code, result in readers.get(value, ()):
+        if result is not None and _is_scaled(code, value):
+            found.add(_target(result, whole, readers))
         else:
             found.update(_targets(code, value, whole))
     return found.pop() if len(found) == 1 else None
@@ -108,15 +122,19 @@ def _targets(code: Code, value: int, whole: int) -> Iterator[Code | None]:
 
 
 def _is_scaled(code: Code, value: int) -> bool:
-    return isinstance(code, Binary) and code.operator in {"*", "/"} and code.left == Ref(value) and not refs(code.right)
+    match code:
+        case Binary("*" | "/", Ref(scaled), Literal()):
+            return scaled == value
+        case _:
+            return False
 
 
-def _scaled(value: int, statements: Sequence[Statement]) -> Iterator[int]:
+def _scaled(value: int, readers: _Readers) -> Iterator[int]:
     """The value, and what it is after it was scaled."""
     yield value
-    for statement in statements:
-        if _is_scaled(statement.code, value):
-            yield from _scaled(statement.results[0], statements)
+    for code, result in readers.get(value, ()):
+        if result is not None and _is_scaled(code, value):
+            yield from _scaled(result, readers)
 
 
 def _whole_shape(target: CodeSequence, split: _Split) -> tuple[CodeSequence, int] | None:
