@@ -93,5 +93,6 @@ def test_other_arguments_than_the_model_s_mean_the_same(
 def test_one_number_is_a_tuple_beside_tuples() -> None:
     pair = Sequence("tuple", (Literal(1), Literal(2)))
     assert tuples_alike("strides", [Literal(3), pair]) == [Sequence("tuple", (Literal(3), Literal(3))), pair]
+    assert tuples_alike("strides", [Literal(None), pair]) == [Literal(None), pair]
     assert tuples_alike("units", [Literal(3), pair]) == [Literal(3), pair]
     assert tuples_alike("strides", [Literal(3), Literal(4)]) == [Literal(3), Literal(4)]

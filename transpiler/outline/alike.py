@@ -18,11 +18,13 @@ from transpiler.outline.lists import Place
 
 def tuples_alike(name: str, codes: Rows[Code]) -> Rows[Code]:
     """One number as a tuple where other instances need one: `strides=1` beside `strides=(1, 2, 2)`."""
-    lengths = {len(code.items) for code in codes if isinstance(code, Sequence)}
-    if name not in SQUARES or len(lengths) != 1 or not any(isinstance(code, Literal) for code in codes):
+    numbers = [code for code in codes if isinstance(code, Literal) and isinstance(code.value, int)]
+    tuples = [code for code in codes if isinstance(code, Sequence)]
+    lengths = {len(code.items) for code in tuples}
+    if name not in SQUARES or len(lengths) != 1 or not numbers or len(numbers) + len(tuples) < len(codes):
         return codes
     (length,) = lengths
-    return [Sequence("tuple", (code,) * length) if isinstance(code, Literal) else code for code in codes]
+    return [code if isinstance(code, Sequence) else Sequence("tuple", (code,) * length) for code in codes]
 
 
 def paddings_alike(places: list[Place], choose: Callable[[list[int]], Code]) -> list[Place]:
