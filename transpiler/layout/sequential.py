@@ -154,7 +154,8 @@ def _chain(child: AttributeValue) -> list[LayerAttribute] | None:
     """The layers that a rule makes of one, such as a convolution behind its padding; None if it is another child."""
     match child:
         case LayerAttribute(Call(function, (CodeSequence(_, items),), ())) if function == SEQUENTIAL:
-            return [LayerAttribute(item) for item in items if isinstance(item, Call)]
+            made = [LayerAttribute(item) for item in items if isinstance(item, Call)]
+            return made if len(made) == len(items) else None
         case _:
             return None
 
