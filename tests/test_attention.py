@@ -63,6 +63,26 @@ class OverChannels(Attention):
         return self.proj((attn @ v).permute(0, 3, 1, 2).reshape(b, n, c))
 
 
+class AlongRows(Attention):
+    """Each row of a feature map that keeps its channels last attends to itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, h, w, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, h, w, 3, self.heads, c // self.heads).permute(3, 0, 1, 4, 2, 5).unbind(0)
+        attn = (q * self.scale @ k.transpose(-2, -1)).softmax(dim=-1)
+        return self.proj((attn @ v).transpose(2, 3).reshape(b, h, w, c))
+
+
+class OnRows(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.attn = AlongRows(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(self.stem(x).permute(0, 2, 3, 1))
+
+
 class OnImages(nn.Module):
     """Attention over the pixels of a feature map."""
 
@@ -181,3 +201,11 @@ def test_q_k_and_v_are_unpacked_whatever_the_number_of_heads() -> None:
     port = transpile(model, (torch.randn(1, 5, 12),), name="Network", constructors=constructors)
     assert "ops.reshape(x, (-1, ops.shape(x)[1], 3, self.heads, " in port.source
     assert "q, k, v = ops.unstack(" in port.source
+
+
+def test_q_k_and_v_of_images_are_unpacked_too() -> None:
+    model = OnRows()
+    randomise(model.eval(), 0)
+    port = transpile(model, (torch.randn(1, 3, 4, 6),), name="Network")
+    assert "= ops.unstack(" in port.source
+    assert port.verify(batches=(1, 2)).max_rel_err < 1e-5

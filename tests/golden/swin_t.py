@@ -107,7 +107,7 @@ class ShiftedWindowAttention(layers.Layer):
         qkv = ops.reshape(
             qkv, (-1, ops.shape(qkv)[1], 3, self.num_heads, self.dim // self.num_heads)
         )
-        q, k, v = ops.unstack(qkv, axis=2)
+        q, k, v = ops.unstack(qkv, axis=-3)
         q = q * (self.dim // self.num_heads) ** -0.5
         attn = ops.einsum("...lhk,...mhk->...hlm", q, k)
         relative_position_bias = ops.transpose(

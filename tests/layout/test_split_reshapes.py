@@ -36,7 +36,7 @@ def rewritten(*statements: Statement, result: Code) -> tuple[tuple[Statement, ..
 def test_parts_that_are_reshaped_alike_are_reshaped_together():
     statements, result = rewritten(SPLIT_QKV, result=attention(heads(1), heads(2), heads(3)))
     whole = Statement((FRESH,), reshaped(0, -1, 49, PartCount(3), 3, 32), (None,), None)
-    assert statements == (whole, unstacked(2))
+    assert statements == (whole, unstacked(-3))
     assert result == attention(Ref(1), Ref(2), Ref(3))
 
 
@@ -45,7 +45,7 @@ def test_a_part_may_be_scaled_and_a_reshape_named():
     named = Statement((5,), heads(3), ("v",), None)
     statements, result = rewritten(SPLIT_QKV, scaled, named, result=attention(heads(4), heads(2), Ref(5)))
     whole = Statement((FRESH,), reshaped(0, -1, 49, PartCount(3), 3, 32), (None,), None)
-    assert statements == (whole, unstacked(2), scaled)
+    assert statements == (whole, unstacked(-3), scaled)
     assert result == attention(Ref(4), Ref(2), Ref(3))
 
 
@@ -61,7 +61,7 @@ def test_sizes_of_a_part_are_those_of_the_whole():
 def test_a_single_head_is_one_like_several():
     one = [reshaped(part, -1, 49, 1, 96) for part in (1, 2, 3)]
     statements, _ = rewritten(SPLIT_QKV, result=attention(*one))
-    assert statements == (Statement((FRESH,), reshaped(0, -1, 49, PartCount(3), 1, 96), (None,), None), unstacked(2))
+    assert statements == (Statement((FRESH,), reshaped(0, -1, 49, PartCount(3), 1, 96), (None,), None), unstacked(-3))
 
 
 def test_parts_whose_last_axis_stays_are_split_afterwards():

@@ -1,7 +1,7 @@
 """Parts of a split that are all reshaped alike: the whole is reshaped instead, once.
 
 >>> # q, k, v = ops.split(qkv, 3, axis=-1), each then reshaped to (-1, 49, heads, 32), is
->>> # qkv = ops.reshape(qkv, (-1, 49, 3, heads, 32)); q, k, v = ops.unstack(qkv, axis=2)
+>>> # qkv = ops.reshape(qkv, (-1, 49, 3, heads, 32)); q, k, v = ops.unstack(qkv, axis=-3)
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _from_whole(
     whole = Call(RESHAPE, (Ref(split.whole), shape))
     keywords = (("axis", Literal(axis)),)
     parted = Call(UNSTACK, (Ref(fresh),), keywords)
-    if axis < 0:
+    if axis == -1:
         parted = Call(SPLIT, (Ref(fresh), Literal(len(split.parts))), keywords)
     return Statement((fresh,), whole, (named,), old.source, reason=old.reason), replace(old, code=parted)
 
@@ -93,7 +93,10 @@ def _split(statement: Statement, shapes: Mapping[int, tuple[Size, ...]]) -> _Spl
 
 
 def _whole(split: _Split, readers: _Readers) -> tuple[CodeSequence, int] | None:
-    """The shape of the whole, and the axis that then counts its parts: -1 where they lie in the last one."""
+    """The shape of the whole, and the axis that then counts its parts: -1 where they lie in the last one.
+
+    Axes are counted from the end, since one item of the shape may stand for several, `*ops.shape(qkv)[1:3]`.
+    """
     targets = {_target(part, split.whole, readers) for part in split.parts}
     target = targets.pop() if len(targets) == 1 else None
     return _whole_shape(target, split) if isinstance(target, CodeSequence) else None
@@ -151,7 +154,7 @@ def _whole_shape(target: CodeSequence, split: _Split) -> tuple[CodeSequence, int
         return None
     if len(back) == 1:
         return CodeSequence("tuple", (*front, Literal(split.size * count))), -1
-    return CodeSequence("tuple", (*front, PartCount(count), *back)), start
+    return CodeSequence("tuple", (*front, PartCount(count), *back)), -len(back) - 1
 
 
 def _numbers(sizes: Sequence[object]) -> list[int]:
