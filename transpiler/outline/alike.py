@@ -11,9 +11,9 @@ from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import replace
 
-from transpiler.code import Call, Code, Function, Literal, Sequence
+from transpiler.code import Code, Literal, Sequence
 from transpiler.outline.keras_calls import SQUARES, is_convolution, pads_nothing, with_padding
-from transpiler.outline.lists import Place
+from transpiler.outline.lists import Place, is_padding
 
 
 def tuples_alike(name: str, codes: Rows[Code]) -> Rows[Code]:
@@ -36,7 +36,7 @@ def paddings_alike(places: list[Place], choose: Callable[[list[int]], Code]) -> 
     """
     alike = list(places)
     for number, place in enumerate(places):
-        if not all(_is_padding(code) for code in place.items.values()):
+        if not is_padding(place):
             continue
         padded = place.items.keys()
         following = next((at for at in range(number + 1, len(places)) if padded <= places[at].items.keys()), None)
@@ -49,7 +49,3 @@ def paddings_alike(places: list[Place], choose: Callable[[list[int]], Code]) -> 
             new = {row: with_padding(code, padding) for row, code in items.items()}
             alike[following] = replace(places[following], items=new)
     return alike
-
-
-def _is_padding(code: Code) -> bool:
-    return isinstance(code, Call) and isinstance(code.function, Function) and "ZeroPadding" in code.function.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
-from transpiler.code import Call, Code, Literal
+from transpiler.code import Call, Code, Function, Literal
 from transpiler.outline.class_calls import layers_in
 from transpiler.trees import children, is_value, with_children
 
@@ -27,6 +27,14 @@ class Place:
     """By list; lists without it are absent."""
     counts: dict[int, int] | None = None
     """How often it stands there in each list, where the lists repeat it."""
+
+
+def is_padding(place: Place) -> bool:
+    """Whether nothing stands there but padding, which is there for the convolution behind it."""
+    return all(
+        isinstance(code, Call) and isinstance(code.function, Function) and "ZeroPadding" in code.function.name
+        for code in place.items.values()
+    )
 
 
 def aligned(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
@@ -93,7 +101,7 @@ def _with_gaps(lists: Rows[tuple[Code, ...]]) -> list[Place] | None:
     if not any(len(place.items) == len(lists) for place in whole):
         return None
     spread = _alternatives(whole)
-    optional = sum(len(place.items) < len(lists) for place in spread)
+    optional = sum(len(place.items) < len(lists) and not is_padding(place) for place in spread)
     return spread if optional <= MOST_OPTIONAL else None
 
 
