@@ -67,13 +67,14 @@ def as_sequential(
         child = _child(statement, current, values, layouts)
         if child is None:
             return None
+        chain = _chain(child)
         function = statement.code.function
         if isinstance(function, MemberCode):
             path = function.name if function.index is None else f"{function.name}.{function.index}"
             if path in places:
                 return None
-            places[path] = _Place(len(children), is_chain=_chain(child) is not None)
-        children += _chain(child) or [child]
+            places[path] = _Place(len(children), is_chain=chain is not None)
+        children += chain or [child]
         current = Ref(statement.results[0])
     if body.result != current or not children:
         return None

@@ -45,14 +45,14 @@ def with_reshaped_wholes(
         fresh: the first number that is no value's yet.
     """
     readers = _readers(statements, result)
+    names = {statement.results[0]: statement.names[0] for statement in statements if len(statement.results) == 1}
     made: list[Statement] = []
     reshaped: set[int] = set()
     for statement in statements:
         split = _split(statement, shapes)
         read = split and _whole(split, readers)
         if split and read:
-            named = next((old.names[0] for old in made if old.results == (split.whole,)), None)
-            made += _from_whole(split, *read, statement, named, fresh)
+            made += _from_whole(split, *read, statement, names.get(split.whole), fresh)
             reshaped.update(value for part in split.parts for value in _scaled(part, readers))
             fresh += 1
         else:
