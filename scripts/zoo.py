@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from scripts.tables import markdown
@@ -49,20 +49,10 @@ compared with a batch of 2.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One line of zoo_models.txt."""
-
-    name: str
-    """`torchvision.` or `timm.`, and what the library calls the model."""
-    alone: bool = False
-    """Whether it takes so much memory that nothing may run beside it: marked `alone` in the file."""
-
-
-def models() -> list[Model]:
-    """Those in zoo_models.txt."""
-    lines = (line.split() for line in MODELS.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    return [Model(words[0], alone="alone" in words[1:]) for words in lines if words]
+def models() -> list[str]:
+    """Those in zoo_models.txt: `torchvision.` or `timm.`, and what the library calls the model."""
+    lines = (line.strip() for line in MODELS.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def examine_apart(name: str, limit: float) -> Row:
@@ -154,21 +144,18 @@ def main() -> int:
             print(json.dumps(asdict(examine(name))))
         return 0
 
-    listed = models()
-    names = options.names or [model.name for model in listed]
+    names = options.names or models()
     known = [Row(**json.loads(line)) for line in KEPT.read_text().splitlines()] if options.resume else []
     rows = {row.name: row for row in known}
     if not options.names and not options.resume:
         KEPT.unlink(missing_ok=True)
-    large = {model.name for model in listed if model.alone}
     left = [name for name in names if name not in rows]
-    for jobs, part in ((options.jobs, [n for n in left if n not in large]), (1, [n for n in left if n in large])):
-        for row in _examined(part, options.limit, jobs):
-            rows[row.name] = row
-            print(row.name, row.problem or "ok", flush=True)
-            if not options.names:
-                with KEPT.open("a", encoding="utf-8") as kept:
-                    kept.write(json.dumps(asdict(row)) + "\n")
+    for row in _examined(left, options.limit, options.jobs):
+        rows[row.name] = row
+        print(row.name, row.problem or "ok", flush=True)
+        if not options.names:
+            with KEPT.open("a", encoding="utf-8") as kept:
+                kept.write(json.dumps(asdict(row)) + "\n")
     ordered = [rows[name] for name in names]
     if not options.names:
         PAGE.write_text(page(ordered), encoding="utf-8")

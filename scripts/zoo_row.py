@@ -139,22 +139,39 @@ def _name(node: torch.fx.Node) -> str:
 
 
 def input_dependent_transposes(keras_model: Any) -> int:
-    """Transpose nodes of the frozen graph, batch dynamic, whose value depends on an input."""
+    """Transpose nodes of the frozen graph, batch dynamic, whose value depends on an input.
+
+    Freezing puts functions in line and constants for variables, and folds nothing. It is left out where there are no
+    functions, for the count is the same without, and a frozen graph of more than 2 GB can't be made.
+    """
     import tensorflow as tf  # noqa: PLC0415  (slow to import, and not before torch)
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in keras_model.inputs]
+    call = tf.function(lambda *given: keras_model(given if len(given) > 1 else given[0], training=False))
+    concrete = call.get_concrete_function(*specs)
+    if any(_calls_function(operation) for operation in concrete.graph.get_operations()):
+        concrete = _frozen(concrete)
+    return sum(operation.type == "Transpose" for operation in _from_inputs(concrete.graph, len(specs)))
+
+
+def _calls_function(operation: Any) -> bool:
+    attributes = operation.node_def.attr.values()
+    return any(value.HasField("func") or value.list.func for value in attributes)
+
+
+def _frozen(concrete: Any) -> Any:
     from tensorflow.python.framework.convert_to_constants import (  # noqa: PLC0415
         convert_variables_to_constants_v2,
     )
 
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in keras_model.inputs]
-    call = tf.function(lambda *given: keras_model(given if len(given) > 1 else given[0], training=False))
-    graph = convert_variables_to_constants_v2(call.get_concrete_function(*specs)).graph
-    return sum(operation.type == "Transpose" for operation in _from_inputs(graph.get_operations()))
+    return convert_variables_to_constants_v2(concrete)
 
 
-def _from_inputs(operations: list[Any]) -> Iterator[Any]:
-    dependent: set[str] = set()
-    for operation in operations:
-        if operation.type == "Placeholder" or any(given.op.name in dependent for given in operation.inputs):
+def _from_inputs(graph: Any, inputs: int) -> Iterator[Any]:
+    """Operations that depend on one of the first `inputs` inputs: the others are variables."""
+    dependent = {tensor.op.name for tensor in graph.inputs[:inputs]}
+    for operation in graph.get_operations():
+        if any(given.op.name in dependent for given in operation.inputs):
             dependent.add(operation.name)
             yield operation
 
