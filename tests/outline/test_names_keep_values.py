@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transpiler.code import Call, Code, Conditional, Index, Literal, Member, Name, Ref, Sequence, Spread
+from tests.outline.terms import result_of_items, result_of_lines
+from transpiler.code import (
+    Call,
+    Code,
+    Function,
+    Member,
+    Name,
+    Ref,
+    Sequence,
+)
 from transpiler.lowered import SourceLine
 from transpiler.outline.call_body import call_body
 from transpiler.outline.forward_source import AuthorNames
 from transpiler.outline.lines import BranchItem, Item, JoinItem
-from transpiler.outline.program import Assign, If, Line, Return
+from transpiler.outline.repeat import START, VALUE, Inner, Repeat, Turn
 
 FORWARDS = (
     "def forward(self, x):\n    shortcut = x\n    x = f(x)\n    x = shortcut + x\n    return x",
@@ -24,6 +31,38 @@ FORWARDS = (
 )
 NAMES = st.sampled_from(["x", "y", "shortcut", "shifted", None])
 FLAGS = (Name("self.first"), Name("self.second"))
+
+
+@st.composite
+def loops(draw: st.DrawFn, readable: list[int], count: int) -> Item:
+    """A loop over displays of readable values, with what turns hand on; its results are numbered from `count`."""
+    length = draw(st.integers(2, 3))
+    values = st.lists(st.sampled_from(readable), min_size=length, max_size=length)
+    sources = draw(st.lists(values, min_size=1, max_size=2))
+    starts = draw(st.lists(st.sampled_from(readable), max_size=2))
+    inside: list[Code] = [Inner("", number) for number in range(len(sources))]
+    inside += [Inner("", START + number) for number in range(len(starts))]
+    codes: list[Code] = []
+    for number in range(draw(st.integers(1, 3))):
+        operands = draw(st.lists(st.sampled_from([*inside, *map(Ref, readable)]), min_size=1, max_size=2))
+        codes.append(Call(Member(f"g{count}_{number}"), tuple(operands)))
+        inside.append(Inner("", VALUE + number))
+    made = inside[-len(codes) :]
+    handed = [draw(st.sampled_from(inside)) for _ in starts]
+    lasts = draw(st.lists(st.sampled_from(made), max_size=2, unique=True))
+    collected = draw(st.lists(st.sampled_from(made), min_size=0 if lasts else 1, max_size=1))
+    shown = [Sequence("tuple", tuple(map(Ref, source))) for source in sources]
+    code = Repeat(
+        Function("loop"),
+        (*shown, *map(Ref, starts), *codes, *handed, *lasts, *collected),
+        sources=len(sources),
+        starts=len(starts),
+        widths=(1,) * len(codes),
+        lasts=len(lasts),
+        turns=tuple(Turn(1, (draw(NAMES),), SourceLine("m.py", draw(st.integers(1, 4)))) for _ in codes),
+    )
+    results = tuple(range(count, count + len(lasts) + len(collected)))
+    return Item(results, code, (None,) * len(results), SourceLine("m.py", 9))
 
 
 @st.composite
@@ -40,18 +79,26 @@ def programs(draw: st.DrawFn) -> tuple[list[Item | BranchItem], Code]:
         count += 1
         return item
 
+    def statement(readable: list[int]) -> Item:
+        nonlocal count
+        if draw(st.integers(0, 3)):
+            return step(readable)
+        item = draw(loops(readable, count))
+        count += len(item.results)
+        return item
+
     def way(size: int) -> tuple[list[Item], list[int]]:
         items: list[Item] = []
         readable = list(known)
         for _ in range(size):
-            items.append(step(readable))
+            items.append(statement(readable))
             readable += items[-1].results
         return items, readable
 
     items: list[Item | BranchItem] = []
     for _ in range(draw(st.integers(1, 6))):
         if draw(st.booleans()):
-            items.append(step(known))
+            items.append(statement(known))
             known += items[-1].results
             continue
         then, inside = way(draw(st.integers(1, 3)))
@@ -65,65 +112,6 @@ def programs(draw: st.DrawFn) -> tuple[list[Item | BranchItem], Code]:
         items.append(BranchItem(draw(st.sampled_from(FLAGS)), tuple(then), tuple(otherwise), tuple(joins)))
         known += [join.result for join in joins]
     return items, Call(Member("last"), tuple(map(Ref, known[-3:])))
-
-
-def computed(code: Code, values: Mapping[Any, Any], flags: Mapping[str, bool]) -> Any:
-    """What an expression is, as a term."""
-    match code:
-        case Ref(value):
-            return values[value]
-        case Name(name) if name in values:
-            return values[name]
-        case Conditional(test, then, otherwise):
-            return computed(then if asked(test, flags) else otherwise, values, flags)
-        case Call(function, arguments):
-            return (function.name.removeprefix("self."), *(computed(part, values, flags) for part in arguments))
-        case Index(base, (Literal(place),)):
-            return computed(base, values, flags)[place]
-        case Sequence(_, items):
-            return [computed(item, values, flags) for item in items]
-        case Spread():
-            raise AssertionError(code)
-        case _:
-            raise AssertionError(code)
-
-
-def asked(test: Code, flags: Mapping[str, bool]) -> bool:
-    return flags[test.name] if type(test) is Name else not flags[test.operand.name]
-
-
-def result_of_items(items: list[Item | BranchItem], result: Code, flags: Mapping[str, bool]) -> Any:
-    values: dict[int, Any] = {0: "x"}
-    for item in items:
-        if isinstance(item, Item):
-            values[item.results[0]] = computed(item.code, values, flags)
-            continue
-        taken = asked(item.test, flags)
-        for inner in item.then if taken else item.otherwise:
-            values[inner.results[0]] = computed(inner.code, values, flags)
-        for join in item.joins:
-            values[join.result] = values[join.inside if taken else join.outside]
-    return computed(result, values, flags)
-
-
-def result_of_lines(lines: tuple[Line, ...], values: dict[str, Any], flags: Mapping[str, bool]) -> Any:
-    for line in lines:
-        match line:
-            case Return(value):
-                return computed(value, values, flags)
-            case If(test, then, otherwise):
-                found = result_of_lines(then if asked(test, flags) else otherwise, values, flags)
-                assert found is None
-            case Assign((), Call(Name(name), (added,))) if name.endswith(".append"):
-                values[name.removesuffix(".append")].append(computed(added, values, flags))
-            case Assign((), _):
-                pass
-            case Assign(targets, value):
-                made = computed(value, values, flags)
-                values.update(zip(targets, made, strict=True) if len(targets) > 1 else [(targets[0], made)])
-            case _:
-                raise AssertionError(line)
-    return None
 
 
 @settings(max_examples=int(os.environ.get("KERASCRIBE_FUZZ", "1000")), suppress_health_check=list(HealthCheck))

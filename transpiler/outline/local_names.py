@@ -55,6 +55,8 @@ class LocalNames:
         self.last: dict[int, float] = {}
         """When each value is read last."""
         self.now = 0.0
+        self.fixed: set[int] = set()
+        """Values that keep their names: the turns of a loop hand them on under these."""
         self.pending: list[Line] = []
         """Lines that must stand before the one that is being written."""
         self.before_branch: dict[int, str] = {}
@@ -135,7 +137,9 @@ class LocalNames:
 
     def may_give_way(self, name: str) -> bool:
         holder = self.holders.get(name)
-        return holder is not None and (not self.before_branch or self.before_branch.get(holder) == name)
+        if holder is None or holder in self.fixed:
+            return False
+        return not self.before_branch or self.before_branch.get(holder) == name
 
     def second_name(self, name: str) -> str | None:
         """Another name for what bears this one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Comprehension, Literal, Name, Ref, Spread
@@ -108,6 +108,7 @@ class BodyWriter(LocalNames):
 
     def _statement(self, item: Item, wish: dict[int, str] | None = None) -> list[Line]:
         lines = self._written(item, wish)
+        self.in_branch.update(_assigned(lines))
         if self.before_branch:  # what must stand before it stands before the branch
             return lines
         before, self.pending = self.pending, []
@@ -205,24 +206,27 @@ class BodyWriter(LocalNames):
         return [Assign((name,), start), For((variable,), iterable, body)]
 
     def _repeat(self, item: Item, repeat: Repeat) -> list[Line]:
-        parts = loop_parts(repeat, self.named, self.author)
         carried, before = self._carried(repeat)
-        lists = item.results[len(parts.lasts) :]
+        lists = item.results[repeat.lasts :]
         names = [self.give(value, wanted) for value, wanted in zip(lists, self._list_names(repeat), strict=True)]
         self.lists.update(lists)
-        arguments = (*parts.variables, *carried)
+        parts = loop_parts(repeat, self.named, self.author)  # now, since values may have given way to these names
         taken = (self.taken | (self.live() - self._taken_apart(repeat)) | set(names)) - set(carried)
+        elements: list[str] = []
+        for variable in parts.variables:  # what is handed on keeps its name, an element gives way
+            elements.append(usable(variable, taken.union(carried, elements)))
+        arguments = (*elements, *carried)
         wish = {code.value: name for code, name in zip(parts.handed, carried, strict=True) if isinstance(code, Ref)}
 
-        def turn(draft: Draft) -> tuple[tuple[tuple[str, ...], tuple[Line, ...]], Mapping[int, str]]:
+        def turn(draft: Draft) -> tuple[tuple[Line, ...], Mapping[int, str]]:
             inner = BodyWriter(arguments, (False,) * len(arguments), draft.items, draft.result, taken, self.author)
             inner.append_early(draft.result, names)
-            return (inner.arguments, inner.lines(wish)), inner.invented
+            return inner.lines(wish), inner.invented
 
-        elements, (*body, last) = fewest_names(Draft(parts.items, parts.result), turn)
+        *body, last = fewest_names(Draft(parts.items, parts.result), turn)
         left = last.value.items if isinstance(last, Return) and isinstance(last.value, c.Sequence) else ()
         variables = tuple(
-            "_" if variable == "_" else name for variable, name in zip(parts.variables, elements, strict=False)
+            "_" if variable == "_" else name for variable, name in zip(parts.variables, elements, strict=True)
         )
         iterable = zipped(parts.iterables)
         if not body and not carried and len(names) == len(left) == 1:
@@ -231,7 +235,8 @@ class BodyWriter(LocalNames):
             before.append(Assign((name,), c.Sequence("list", ())))
             if code != _APPENDED:
                 body.append(_appended(name, code))
-        body += self._after_turn(item, left[len(names) :], carried)
+        inside = {*variables, *carried, *_assigned(body)}
+        body += self._after_turn(item, left[len(names) :], carried, inside)
         return [*before, For(variables, iterable, tuple(body))]
 
     def append_early(self, left: Code, lists: list[str]) -> None:
@@ -263,17 +268,21 @@ class BodyWriter(LocalNames):
         _, starts, _, handed, *_ = repeat.parts()
         names: list[str] = []
         before: list[Line] = []
+        read = {start.value: self.last[start.value] for start in starts if isinstance(start, Ref)}
+        self.last |= {value: max(last, self.now + _AFTER) for value, last in read.items()}  # until all are read
         for start, code in zip(starts, handed, strict=True):
             self.carried += 1
             own = -self.carried
             first = self.named(start)
-            is_free = isinstance(start, Ref) and start.value not in self.lists and self.is_dead(start.value)
+            is_free = isinstance(start, Ref) and start.value not in self.lists and read[start.value] <= self.now
             if isinstance(first, Name) and is_free and self.holders.get(first.name, own) >= 0:
                 self.hold(own, first.name)
             else:
                 before.append(Assign((self.give(own, _hint(repeat, code) or "x"),), first))
             self.last[own] = self.now + _AFTER
+            self.fixed.add(own)
             names.append(self.names[own])
+        self.last |= read
         return names, before
 
     def _list_names(self, repeat: Repeat) -> list[str]:
@@ -288,20 +297,28 @@ class BodyWriter(LocalNames):
             return hint.removesuffix(GATHERED)
         return self.author.collections.get(hint) or f"{hint.removesuffix('s')}s"
 
-    def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str]) -> list[Line]:
-        """What is read after the loop, and what the next turn is handed."""
+    def _after_turn(self, item: Item, left: tuple[Code, ...], carried: list[str], inside: set[str]) -> list[Line]:
+        """What is read after the loop, and what the next turn is handed.
+
+        Args:
+            item: the loop.
+            left: the last turn's values that are read after it, then what is handed on.
+            carried: names of what is handed on.
+            inside: all names that turns give.
+        """
         lasts, handed = left[: len(left) - len(carried)], left[len(left) - len(carried) :]
         lines: list[Line] = []
+        ends = dict(reversed(list(zip(handed, carried, strict=True))))
         for result, code in zip(item.results, lasts, strict=False):
-            if isinstance(code, Name) and code.name not in set(carried) - {other.name for other in _names(handed)}:
+            if code in ends:
+                self.hold(result, ends[code])
+            elif isinstance(code, Name) and code.name not in carried:
                 self.hold(result, code.name)
             else:
-                name = self.give(result, "y")
+                name = usable("y", self.taken | self.live() | inside)  # nothing gives way: turns read it
+                self.hold(result, name)
                 lines.append(Assign((name,), code))
-        lines += [Assign((name,), code) for name, code in zip(carried, handed, strict=True) if type(code) is not Name]
-        return lines + _moves(
-            [(name, code.name) for name, code in zip(carried, handed, strict=True) if type(code) is Name]
-        )
+        return lines + _moves(list(zip(carried, handed, strict=True)))
 
     def _branch(self, branch: BranchItem) -> list[Line]:
         self.before_branch = dict(self.names)
@@ -328,10 +345,9 @@ class BodyWriter(LocalNames):
         held = dict(self.names)
         self.holders = {name: value for name, value in self.holders.items() if not self.is_dead(value)}
         names = [self.give(join.result, wishes[join.result]) for join in branch.joins]
-        then += _moves([(name, assigned(held, join.inside)) for name, join in zip(names, branch.joins, strict=True)])
-        otherwise += _moves(
-            [(name, assigned(held, join.outside)) for name, join in zip(names, branch.joins, strict=True)]
-        )
+        joins = list(zip(names, branch.joins, strict=True))
+        then += _moves([(name, Name(assigned(held, join.inside))) for name, join in joins])
+        otherwise += _moves([(name, Name(assigned(held, join.outside))) for name, join in joins])
         if not then:
             return [If(_negated(test), tuple(otherwise))]
         return [If(test, tuple(then), tuple(otherwise))]
@@ -405,19 +421,25 @@ def _hint(repeat: Repeat, code: Code) -> str | None:
     return None
 
 
-def _names(codes: tuple[Code, ...]) -> list[Name]:
-    return [code for code in codes if type(code) is Name]
+def _assigned(lines: Iterable[Line]) -> Iterator[str]:
+    """What lines give names to, loops included."""
+    for line in lines:
+        if isinstance(line, Assign):
+            yield from line.targets
+        elif isinstance(line, For):
+            yield from (*line.variables, *_assigned(line.body))
 
 
-def _moves(pairs: list[tuple[str, str]]) -> list[Line]:
-    """Assignments that give each name its value; all at once where one's value is another's name."""
-    pairs = [(name, value) for name, value in pairs if name != value]
-    if not pairs:
-        return []
-    if {name for name, _ in pairs} & {value for _, value in pairs}:
-        values = c.Sequence("tuple", tuple(Name(value) for _, value in pairs))
-        return [Assign(tuple(name for name, _ in pairs), values)]
-    return [Assign((name,), Name(value)) for name, value in pairs]
+def _moves(pairs: list[tuple[str, Code]]) -> list[Line]:
+    """Assignments that give each name its value; all at once where one's value reads another's name."""
+    pairs = [(name, value) for name, value in pairs if value != Name(name)]
+    if any(name in _read(value) for name, _ in pairs for other, value in pairs if other != name):
+        return [Assign(tuple(name for name, _ in pairs), c.Sequence("tuple", tuple(value for _, value in pairs)))]
+    return [Assign((name,), value) for name, value in pairs]
+
+
+def _read(code: Code) -> set[str]:
+    return {node.name for node in walk(code) if type(node) is Name}
 
 
 def _negated(test: Code) -> Code:
