@@ -21,6 +21,8 @@ class CallBody:
 
     arguments: tuple[str, ...]
     lines: tuple[Line, ...]
+    invented: frozenset[str]
+    """Names of variables that torch's source does not have."""
 
 
 def call_body(
@@ -49,6 +51,6 @@ def call_body(
     def written(draft: Draft) -> tuple[CallBody, Mapping[int, str]]:
         writer = BodyWriter(names, flags, draft.items, draft.result, taken, author, lists)
         lines = tuple(map(with_joined_slices, writer.lines()))
-        return CallBody(writer.arguments, lines), writer.invented
+        return CallBody(writer.arguments, lines, frozenset(writer.invented.values())), writer.invented
 
     return fewest_names(Draft(*nested(items, result)), written)

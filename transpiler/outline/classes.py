@@ -59,6 +59,8 @@ class GeneratedClass:
     """Values of the parameters for each instance."""
     attributes: tuple[str, ...]
     """Members, to tell variants apart by name."""
+    invented: frozenset[str]
+    """Local variables of `call` whose names are not torch's."""
 
 
 def make_class(
@@ -191,6 +193,7 @@ class _ClassMaker:
             Signature(final, positional_count(settings, parameters, constructors)),
             tuple({renames.get(key, key): value for key, value in row.items()} for row in values),
             tuple(self.attributes),
+            written.invented,
         )
 
     def _sizes(self, codes: list[Code]) -> list[Item]:

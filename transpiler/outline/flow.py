@@ -12,6 +12,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field, replace
 
 from transpiler.code import Code, Ref
+from transpiler.lowered import SourceLine
 from transpiler.outline.forms import Form
 from transpiler.outline.holes import skeleton
 from transpiler.outline.loops import Step
@@ -61,6 +62,8 @@ class Merged:
     """Name, and whether it is a list: the first values."""
     optional: dict[int, tuple[int, ...]]
     """Arguments that not every instance is given, with the instances that are."""
+    strays: int
+    """Statements that are one although they come from several lines of torch's source."""
 
 
 def flow_key(form: Form) -> object:
@@ -229,8 +232,17 @@ class _Merger:
         steps = [self._after_branches(place, step) for place, step in enumerate(steps)]
         rows = sorted((row, code) for flow in self.all for row, code in self._spread(flow, results[flow]))
         return Merged(
-            tuple(self._items(steps)), tuple(code for _, code in rows), self.firsts[0].arguments, self.optional
+            tuple(self._items(steps)),
+            tuple(code for _, code in rows),
+            self.firsts[0].arguments,
+            self.optional,
+            sum(len(self._lines(slot)) > 1 for slot in self.slots),
         )
+
+    def _lines(self, slot: _Slot) -> set[SourceLine]:
+        """The lines of torch's source that a statement comes from."""
+        sources = (self.firsts[flow].steps[place].source for flow, place in slot.places.items())
+        return {source for source in sources if source is not None}
 
     def _missing(self) -> list[_Branch]:
         """In front, what takes the place of arguments that some instances are not given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from transpiler.code import Code, Function, Name
 from transpiler.errors import InternalError
@@ -19,7 +20,7 @@ from transpiler.lowered import (
 )
 from transpiler.outline.class_calls import ClassCall, layers_in
 from transpiler.outline.classes import GeneratedClass, make_class
-from transpiler.outline.flow import flow_key
+from transpiler.outline.flow import flow_key, merge
 from transpiler.outline.forms import Form, form_of
 from transpiler.outline.helper_signatures import with_helpers_below
 from transpiler.outline.holes import skeleton
@@ -60,6 +61,10 @@ def _constructors_in(value: AttributeValue | WeightAttribute) -> list[Code]:
     if isinstance(value, SequentialAttribute):
         return [code for child in value.children for code in _constructors_in(child)]
     return []
+
+
+_Instance: TypeAlias = tuple[Body, Form, list[Body]]
+"""One body, its form, and all bodies that are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +159,41 @@ class Grouping:
             if made is None and len(some) == 1:
                 raise InternalError(f"{some[0][0].path or 'the model'}: its calls cannot be put into one class")
             if made is None:
-                pending = [*_split(some), *pending]
+                pending = [*self._fewest(some), *pending]
 
-    def _class_of(self, instances: list[tuple[Body, Form, list[Body]]]) -> GeneratedClass | None:
+    def _fewest(self, instances: list[_Instance]) -> list[list[_Instance]]:
+        """Instances that are too different for one class, in few groups: what runs the same, and what goes with it."""
+        parts = _split(instances)
+        order = {id(body): place for place, (body, _, _) in enumerate(instances)}
+        groups: list[list[_Instance]] = []
+        for part in parts:
+            for place, group in enumerate(groups):
+                both = sorted((*group, *part), key=lambda instance: order[id(instance[0])])
+                if len(both) < len(instances) and self._go_together(both):
+                    groups[place] = both
+                    break
+            else:
+                groups.append(part)
+        return groups
+
+    def _go_together(self, instances: list[_Instance]) -> bool:
+        """Whether they can be one class in which statements are not shared by chance, and values bear torch's names."""
+        merged = merge([form for _, form, _ in instances])
+        made = None if merged is None or merged.strays else self._made(instances)
+        return made is not None and not made.invented
+
+    def _made(self, instances: list[_Instance]) -> GeneratedClass | None:
         bodies = [body for body, _, _ in instances]
-        name = self._name(instances)
         is_root = bodies[0] is self.program.root
         forms = [form for _, form, _ in instances]
-        made = make_class(name, bodies, forms, self.classes, self._helpers, is_root=is_root)
+        return make_class(self._name(instances), bodies, forms, self.classes, self._helpers, is_root=is_root)
+
+    def _class_of(self, instances: list[_Instance]) -> GeneratedClass | None:
+        made = self._made(instances)
         if made is None:
             return None
+        forms = [form for _, form, _ in instances]
+        name = made.definition.name
         self.classes[name] = made
         self._taken.add(name)
         for row, (_, _, same) in enumerate(instances):
@@ -174,7 +204,7 @@ class Grouping:
                 self._calls[id(body)] = call
         return made
 
-    def _name(self, instances: list[tuple[Body, Form, list[Body]]]) -> str:
+    def _name(self, instances: list[_Instance]) -> str:
         cls = instances[0][0].cls
         name = self.program.style.name_of(cls)
         # Keras makes scope names of class names, and they must not begin with an underscore.
@@ -215,10 +245,10 @@ def _constructor_key(body: Body) -> object:
     )
 
 
-def _split(instances: list[tuple[Body, Form, list[Body]]]) -> list[list[tuple[Body, Form, list[Body]]]]:
+def _split(instances: list[_Instance]) -> list[list[_Instance]]:
     """Instances by what they run; if that is one and the same, by how their members are made."""
     for key_of_form in (flow_key, _members_key, lambda form: form):
-        groups: dict[object, list[tuple[Body, Form, list[Body]]]] = {}
+        groups: dict[object, list[_Instance]] = {}
         for instance in instances:
             groups.setdefault(key_of_form(instance[1]), []).append(instance)
         if len(groups) > 1:

@@ -279,7 +279,7 @@ class Settings:
                 return Name(defined)
         code = self.question(inside, self.rows, name)
         if isinstance(code, Name):
-            return self.assign(code.name, code)
+            return self._attribute(code.name)
         if isinstance(code, Unary) and isinstance(code.operand, Name):
-            return Unary("not", self.assign(code.operand.name, code.operand))
+            return Unary("not", self._attribute(code.operand.name))
         return self.assign(name, code)
