@@ -16,6 +16,7 @@ from transpiler.code import (
     Name,
     Ref,
     Sequence,
+    Spread,
 )
 from transpiler.outline.lines import BranchItem, Item
 from transpiler.outline.program import Assign, For, If, Line, Return
@@ -45,9 +46,15 @@ def computed(code: Code, values: Mapping[Any, Any], flags: Mapping[str, bool]) -
             turns = computed(iterable, values, flags)
             return [computed(item, {**values, **_bound(variables, turn)}, flags) for turn in turns]
         case Sequence(_, items):
-            return [computed(item, values, flags) for item in items]
+            return [part for item in items for part in _elements(item, values, flags)]
         case _:
             raise AssertionError(code)
+
+
+def _elements(item: Code, values: Mapping[Any, Any], flags: Mapping[str, bool]) -> list[Any]:
+    if isinstance(item, Spread):
+        return [part for inner in item.items for part in computed(inner, values, flags)]
+    return [computed(item, values, flags)]
 
 
 def _bound(variables: tuple[str, ...], turn: Any) -> dict[str, Any]:

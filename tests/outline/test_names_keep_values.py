@@ -29,7 +29,9 @@ FORWARDS = (
     "def forward(self, x):\n    ys = []\n    for m in ms:\n        y = m(x)\n        ys.append(y)\n    return cat(ys)",
     "def forward(self, x):\n    y = x\n    x = y\n    shortcut = y\n    shortcut = x\n    return x",
 )
-NAMES = st.sampled_from(["x", "y", "shortcut", "shifted", None])
+NAMES = ("x", "y", "shortcut", "shifted", None)
+LINES = st.builds(SourceLine, st.just("m.py"), st.integers(1, 4))
+TURNS = st.builds(Turn, st.just(1), st.tuples(st.sampled_from(NAMES)), LINES)
 FLAGS = (Name("self.first"), Name("self.second"))
 
 
@@ -59,7 +61,7 @@ def loops(draw: st.DrawFn, readable: list[int], count: int) -> Item:
         starts=len(starts),
         widths=(1,) * len(codes),
         lasts=len(lasts),
-        turns=tuple(Turn(1, (draw(NAMES),), SourceLine("m.py", draw(st.integers(1, 4)))) for _ in codes),
+        turns=tuple(Turn(1, (draw(st.sampled_from(NAMES)),), draw(LINES)) for _ in codes),
     )
     results = tuple(range(count, count + len(lasts) + len(collected)))
     return Item(results, code, (None,) * len(results), SourceLine("m.py", 9))
@@ -73,9 +75,11 @@ def programs(draw: st.DrawFn) -> tuple[list[Item | BranchItem], Code]:
 
     def step(readable: list[int]) -> Item:
         nonlocal count
-        operands = draw(st.lists(st.sampled_from(readable), min_size=1, max_size=2))
-        code = Call(Member(f"f{count}"), tuple(map(Ref, operands)))
-        item = Item((count,), code, (draw(NAMES),), SourceLine("m.py", draw(st.integers(1, 4))))
+        operands = tuple(map(Ref, draw(st.lists(st.sampled_from(readable), min_size=1, max_size=3))))
+        as_list = draw(st.integers(0, 3)) == 0
+        code = Call(Member(f"f{count}"), (Sequence("list", operands),) if as_list else operands)
+        name, gathered = draw(st.sampled_from([(name, None) for name in NAMES] + [(None, "ys")]))
+        item = Item((count,), code, (name,), draw(LINES), "", gathered)
         count += 1
         return item
 

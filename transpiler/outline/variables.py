@@ -66,12 +66,24 @@ class BodyWriter(LocalNames):
         self.intermediate = intermediate(items)
         """Results of statements after which the same line of torch computes what it is about."""
 
-    def lines(self, wish: dict[int, str] | None = None) -> tuple[Line, ...]:
-        """The lines of `call`.
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of `call`."""
+        statements = self._statements({})
+        return (*statements, Return(self.named(self.result)))
+
+    def turn_lines(self, left: tuple[Code, ...], lists: list[str], wish: dict[int, str]) -> tuple[Line, ...]:
+        """The lines of a turn of a loop; at their end, all that it leaves, one by one.
 
         Args:
+            left: what a turn leaves; first, what goes into lists.
+            lists: names of these lists.
             wish: names that some values should bear.
         """
+        left = self._append_early(left, lists)
+        statements = self._statements(wish)
+        return (*statements, Return(c.Sequence("tuple", tuple(map(self.named, left)))))
+
+    def _statements(self, wish: dict[int, str]) -> list[Line]:
         written: list[Line] = []
         self.now = 0.0
         for item in self.items:
@@ -79,7 +91,7 @@ class BodyWriter(LocalNames):
                 written += self._branch(item)
             else:
                 written += self._statement(item, wish)
-        return (*written, Return(self.named(self.result)))
+        return written
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -220,8 +232,8 @@ class BodyWriter(LocalNames):
 
         def turn(draft: Draft) -> tuple[tuple[Line, ...], Mapping[int, str]]:
             inner = BodyWriter(arguments, (False,) * len(arguments), draft.items, draft.result, taken, self.author)
-            inner.append_early(draft.result, names)
-            return inner.lines(wish), inner.invented
+            left = draft.result.items if isinstance(draft.result, c.Sequence) else ()
+            return inner.turn_lines(left, names, wish), inner.invented
 
         *body, last = fewest_names(Draft(parts.items, parts.result), turn)
         left = last.value.items if isinstance(last, Return) and isinstance(last.value, c.Sequence) else ()
@@ -239,11 +251,11 @@ class BodyWriter(LocalNames):
         body += self._after_turn(item, left[len(names) :], carried, inside)
         return [*before, For(variables, iterable, tuple(body))]
 
-    def append_early(self, left: Code, lists: list[str]) -> None:
+    def _append_early(self, left: tuple[Code, ...], lists: list[str]) -> tuple[Code, ...]:
         """Of what a turn leaves, put into its list what a statement makes as soon as it is made."""
         lines = (item for item in self.items if isinstance(item, Item) and not is_loop(item.code))
         made = {value for line in lines for value in line.results}
-        codes = list(left.items) if isinstance(left, c.Sequence) else []
+        codes = list(left)
         for place, name in enumerate(lists):
             code = codes[place]
             if isinstance(code, Ref) and code.value in made and code.value not in self.into:
@@ -253,6 +265,7 @@ class BodyWriter(LocalNames):
         self.last = {}
         self.now = 0.0
         self._find_last_uses()
+        return tuple(codes)
 
     def _taken_apart(self, repeat: Repeat) -> set[str]:
         """Names of values that only the display reads that a loop goes through: an element may bear them."""
@@ -348,8 +361,8 @@ class BodyWriter(LocalNames):
         joins = list(zip(names, branch.joins, strict=True))
         then += _moves([(name, Name(assigned(held, join.inside))) for name, join in joins])
         otherwise += _moves([(name, Name(assigned(held, join.outside))) for name, join in joins])
-        if not then:
-            return [If(_negated(test), tuple(otherwise))]
+        if not then or (otherwise and isinstance(test, c.Unary)):
+            return [If(_negated(test), tuple(otherwise), tuple(then))]
         return [If(test, tuple(then), tuple(otherwise))]
 
     def _way(self, branch: BranchItem, items: tuple[Item, ...], wishes: dict[int, str]) -> list[Line]:
