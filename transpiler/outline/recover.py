@@ -17,6 +17,7 @@ from transpiler.outline.holes import HoleFact, Use
 from transpiler.outline.init_expressions import FUNCTIONS
 from transpiler.outline.init_facts import CallFact, InitFacts
 from transpiler.outline.program import REQUIRED, Required
+from transpiler.outline.squares import one_number
 from transpiler.outline.vocabulary import AFFINITY, SOURCES, torch_parameters
 from transpiler.trees import code_of, is_value, key_of, names_in
 
@@ -91,7 +92,7 @@ class Scope:
         basic = [value for value in values if not isinstance(value, Opaque)]
         opaque = [value for value in values if isinstance(value, Opaque)]
         if not opaque:
-            self.arguments[name] = tuple(basic)
+            self.arguments[name] = one_number(basic)
             return
         if any(value is not None for value in basic):
             return
