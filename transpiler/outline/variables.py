@@ -18,7 +18,7 @@ from transpiler.outline.repeat import VALUE, Inner, Repeat
 from transpiler.outline.repeat_lines import loop_parts, zipped
 from transpiler.outline.telling_names import member_called, telling_name, unmoved
 from transpiler.reserved import GATHERED
-from transpiler.trees import member_of, refs, walk
+from transpiler.trees import member_of, names_in, refs, walk
 
 _AFTER = 0.5
 """A value that a loop reads in every turn lives a little longer than the loop's line."""
@@ -446,13 +446,9 @@ def _assigned(lines: Iterable[Line]) -> Iterator[str]:
 def _moves(pairs: list[tuple[str, Code]]) -> list[Line]:
     """Assignments that give each name its value; all at once where one's value reads another's name."""
     pairs = [(name, value) for name, value in pairs if value != Name(name)]
-    if any(name in _read(value) for name, _ in pairs for other, value in pairs if other != name):
+    if any(name in names_in(value) for name, _ in pairs for other, value in pairs if other != name):
         return [Assign(tuple(name for name, _ in pairs), c.Sequence("tuple", tuple(value for _, value in pairs)))]
     return [Assign((name,), value) for name, value in pairs]
-
-
-def _read(code: Code) -> set[str]:
-    return {node.name for node in walk(code) if type(node) is Name}
 
 
 def _negated(test: Code) -> Code:
