@@ -31,6 +31,8 @@ class Opaque:
     """Whether it is a class or function, of which the name says all."""
     attributes: tuple[tuple[str, Basic], ...] = ()
     """Of a config object: its basic values, by name."""
+    children: tuple[str, ...] = field(default=(), compare=False)
+    """Of modules that the module they were handed to keeps, one or a list of them: the paths that they have there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import nn
@@ -24,6 +25,27 @@ from transpiler.lowered import Basic, Constructor, Opaque
 _MAX_ITEMS = 64
 _DEEPEST = 8
 _active: list[ConstructorLog] = []
+
+
+@dataclass(frozen=True, slots=True)
+class _Modules(Opaque):
+    """A module among the arguments, or a list of them, until it is known where they went; not held alive."""
+
+    references: tuple[ReferenceType[nn.Module], ...] = field(default=(), compare=False)
+
+    def below(self, parent: nn.Module) -> Opaque:
+        """What they are called below the module that they were handed to; nothing unless it keeps all of them."""
+        paths = {id(child): path for path, child in _kept(parent)}
+        found = [paths.get(id(reference())) for reference in self.references]
+        return Opaque(self.text, children=tuple(path for path in found if path is not None) if all(found) else ())
+
+
+def _kept(parent: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that a module keeps as attributes or in lists, with their paths."""
+    for name, child in parent.named_children():
+        yield name, child
+        if isinstance(child, nn.ModuleList):
+            yield from ((f"{name}.{index}", element) for index, element in child.named_children())
 
 
 class ConstructorLog:
@@ -58,7 +80,10 @@ class ConstructorLog:
             if signature.parameters[name].default is not inspect.Parameter.empty
         }
         arguments = {name: simplify(bound.arguments[name]) for name in names if name in bound.arguments}
-        return Constructor(arguments, defaults, len(args))
+        placed = {
+            name: value.below(module) if isinstance(value, _Modules) else value for name, value in arguments.items()
+        }
+        return Constructor(placed, defaults, len(args))
 
 
 def simplify(value: object) -> Basic | Opaque:
@@ -67,6 +92,12 @@ def simplify(value: object) -> Basic | Opaque:
         return value
     if _is_basic(value):
         return _copied(value)
+    if isinstance(value, nn.Module):
+        return _Modules(type(value).__qualname__, references=(ref(value),))
+    if isinstance(value, tuple | list) and value and all(isinstance(item, nn.Module | _Modules) for item in value):
+        modules = [simplify(item) for item in value]
+        references = tuple(one for item in modules if isinstance(item, _Modules) for one in item.references)
+        return _Modules(type(value).__qualname__, references=references)
     if isinstance(value, partial):
         return simplify(value.func)
     if isinstance(value, type | FunctionType | BuiltinFunctionType):
@@ -88,7 +119,7 @@ def _copied(value: Any) -> Basic:
 
 def _attributes(value: object) -> tuple[tuple[str, Basic], ...]:
     """The basic values that a config object holds, whatever its class is."""
-    if isinstance(value, nn.Module | torch.Tensor | tuple | list):
+    if isinstance(value, torch.Tensor | tuple | list):
         return ()
     held = getattr(value, "__dict__", {})
     return tuple((name, _copied(item)) for name, item in held.items() if name.isidentifier() and _is_basic(item))

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from transpiler import code as c
 from transpiler.code import Binary, Call, Code, Conditional, Literal, Name, Ref
 from transpiler.keras_functions import IDENTITY, TRANSPOSE
-from transpiler.lowered import Basic, Body
+from transpiler.lowered import Body
 from transpiler.outline.built_weights import built_weight
 from transpiler.outline.call_body import call_body
 from transpiler.outline.call_numbers import CallNumbers, which_size
@@ -27,9 +27,11 @@ from transpiler.outline.constructor import (
 from transpiler.outline.flow import Join, Merged, MergedBranch, MergedStep, merge
 from transpiler.outline.forms import Form
 from transpiler.outline.forward_source import AuthorNames
+from transpiler.outline.handed_in import handed_in, length, takes_layers, with_attributes
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
+from transpiler.outline.lists import head
 from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.members import MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
@@ -55,12 +57,14 @@ class GeneratedClass:
     definition: ClassDefinition
     fact: ChildFact
     signature: Signature
-    arguments: tuple[dict[str, Basic], ...]
+    arguments: tuple[dict[str, Code], ...]
     """Values of the parameters for each instance."""
     attributes: tuple[str, ...]
     """Members, to tell variants apart by name."""
     invented: frozenset[str]
     """Local variables of `call` whose names are not torch's."""
+    own: frozenset[str]
+    """Parameters of ours, which torch's constructor does not have."""
 
 
 def make_class(
@@ -85,9 +89,17 @@ def make_class(
     merged = merge(forms)
     if merged is None:
         return None
-    maker = _ClassMaker(bodies, forms, classes, merged, reserved)
+
+    def maker() -> _ClassMaker:
+        return _ClassMaker(bodies, forms, classes, merged, reserved)
+
     try:
-        return maker.made(name, is_root=is_root)
+        made = maker().in_place(name, is_root=is_root)
+        if is_root or not takes_layers(bodies):
+            return made
+        other = maker()
+        handed = other.handed_in(name)
+        return handed if handed is not None and (made is None or other.is_simpler(handed, made)) else made
     except UnassignedError:
         if len(forms) > 1:
             return None
@@ -124,9 +136,30 @@ class _ClassMaker:
         init = read_init(cls.init_source, cls.base_inits, cls.init_methods)
         return Scope([body.constructor for body in self.bodies], init, facts, forbidden)
 
-    def made(self, name: str, *, is_root: bool) -> GeneratedClass | None:
+    def in_place(self, name: str, *, is_root: bool) -> GeneratedClass | None:
+        """The class that makes all of its members itself."""
         items = [self._without_identity(item) for item in self.merged.items]
-        members = {name: self._unified_member(name) for name in self.attributes}
+        return self._made(name, items, {}, is_root=is_root)
+
+    def handed_in(self, name: str) -> GeneratedClass | None:
+        """The class that is handed those members that torch's is handed; None if there are none."""
+        items = [self._without_identity(item) for item in self.merged.items]
+        handed = handed_in(self.bodies, self.attributes, self.identities)
+        for member, parameter in handed.items():
+            self.settings.hand_in(parameter, self._layers(member))
+        return self._made(name, items, handed, is_root=False) if handed else None
+
+    def is_simpler(self, handed: GeneratedClass, made: GeneratedClass) -> bool:
+        """Whether a class that is handed layers says less than one that makes them and must be told how."""
+        members = handed_in(self.bodies, self.attributes, self.identities)
+        differ = any(len(set(map(head, self.attributes[member].values()))) > 1 for member in members)
+        is_told_less = len(handed.own) < len(made.own) or (differ and len(handed.own) == len(made.own))
+        return is_told_less and length(handed.definition) < length(made.definition)
+
+    def _made(
+        self, name: str, items: list[MergedStep | MergedBranch], handed: Mapping[str, str], *, is_root: bool
+    ) -> GeneratedClass | None:
+        members = {name: self._unified_member(name) for name in self.attributes if name not in handed}
         if any(isinstance(code, Choice) and len(code.items) > MOST_ALTERNATIVES for code, _ in members.values()):
             return None
         steps = [self._unified(item) for item in items]
@@ -134,7 +167,11 @@ class _ClassMaker:
         self.settings.prepare(self.unifier.holes)
         setup: list[Line] = []
         build: list[Line] = []
-        for key, (code, rows) in members.items():
+        for key in self.attributes:
+            if key in handed:
+                setup.append(Assign((f"self.{key}",), Name(handed[key])))
+                continue
+            code, rows = members[key]
             built = built_weight(self.settings, self.unifier.holes, key, code, rows)
             setup += self.writer.lines(key, code, rows) if built is None else built.setup
             build += () if built is None else built.build
@@ -171,11 +208,15 @@ class _ClassMaker:
         parameters, values = parameters_of(settings, used)
         renames = renames_for((*(item.name for item in parameters), *(key for key, _ in definitions)), self.reserved)
         final = tuple(Parameter(renames.get(item.name, item.name), item.default) for item in parameters)
+        lines = tuple(renamed(line, renames) for line in joined([*before, *attributes, *setup]))
+        config: tuple[tuple[str, str], ...] = ()
+        if settings.handed:
+            lines, config = with_attributes(lines, final, self.attributes)
         definition = ClassDefinition(
             name,
             self._docstring(),
             final,
-            tuple(renamed(line, renames) for line in joined([*before, *attributes, *setup])),
+            lines,
             written.arguments,
             written.lines,
             is_root,
@@ -183,6 +224,7 @@ class _ClassMaker:
             self.bodies[0].cls.module,
             tuple(written.arguments[place] for place in self.merged.optional),
             tuple(joined(build)),
+            config,
         )
         constructors = [body.constructor for body in self.bodies if body.constructor is not None]
         sources = {renames.get(item.name, item.name): item.name for item in parameters}
@@ -194,6 +236,7 @@ class _ClassMaker:
             tuple({renames.get(key, key): value for key, value in row.items()} for row in values),
             tuple(self.attributes),
             written.invented,
+            frozenset(settings.extras.keys() & {item.name for item in parameters}),
         )
 
     def _sizes(self, codes: list[Code]) -> list[Item]:
@@ -212,11 +255,14 @@ class _ClassMaker:
     # ── members ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _unified_member(self, name: str) -> tuple[Code, tuple[int, ...]]:
-        codes = self.attributes[name]
-        if name in self.identities:
-            codes = {row: codes.get(row, Call(IDENTITY)) for row in self.rows}
+        codes = self._layers(name)
         rows = tuple(sorted(codes))
         return self.unifier.member(name, [codes[row] for row in rows], rows), rows
+
+    def _layers(self, name: str) -> dict[int, Code]:
+        """What makes a member on each instance that has it."""
+        codes = self.attributes[name]
+        return {row: codes.get(row, Call(IDENTITY)) for row in self.rows} if name in self.identities else codes
 
     def _frozen(self) -> list[Line]:
         frozen = tuple(row for row in self.rows if self.forms[row].frozen)

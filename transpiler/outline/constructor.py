@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from transpiler.code import Code, Name
+from transpiler.code import Code, Literal, Name
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.names import LAYER_KEYWORDS, usable
 from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Parameter, Required, Return
 from transpiler.outline.settings import Settings
-from transpiler.trees import names_in, transform, with_names
+from transpiler.trees import code_of, names_in, transform, with_names
 
 
 def needed_definitions(settings: Settings, used: Collection[str]) -> list[tuple[str, Code]]:
@@ -56,21 +56,20 @@ def used_names(lines: Iterable[Line], read: Iterable[str]) -> set[str]:
     return used
 
 
-def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Parameter], list[dict[str, Basic]]]:
+def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Parameter], list[dict[str, Code]]]:
     """The parameters, torch's in torch's order, and their values on each instance."""
     scope = settings.scope
     required: list[Parameter] = []
     optional: list[Parameter] = []
-    columns: dict[str, dict[int, Basic]] = {}
+    columns: dict[str, dict[int, Code]] = {}
     for name in scope.names:
-        if name not in used or (name not in scope.arguments and name not in scope.presence):
+        column = _column(settings, name)
+        if name not in used or column is None:
             continue
+        columns[name] = column
         default: Basic | Opaque | Required = scope.defaults.get(name, REQUIRED)
         if name in scope.presence:
-            columns[name] = dict(enumerate(scope.presence[name]))
             default = False if default is None else REQUIRED
-        else:
-            columns[name] = dict(enumerate(scope.arguments[name]))
         if isinstance(default, Opaque | Required):
             required.append(Parameter(name))
         else:
@@ -78,9 +77,9 @@ def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Param
     for name, values in settings.extras.items():
         if name not in used:
             continue
-        columns[name] = values
+        columns[name] = _codes(values)
         if name in settings.defaults:
-            columns[name] = {row: values.get(row, settings.defaults[name]) for row in settings.rows}
+            columns[name] = _codes({row: values.get(row, settings.defaults[name]) for row in settings.rows})
             optional.append(Parameter(name, settings.defaults[name]))
         elif len(values) < len(settings.rows):
             optional.append(Parameter(name, None))
@@ -89,8 +88,23 @@ def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Param
         else:
             required.append(Parameter(name))
     parameters = [*required, *optional]
-    rows = [{item.name: columns[item.name].get(row) for item in parameters} for row in settings.rows]
+    absent = Literal(None)
+    rows = [{item.name: columns[item.name].get(row, absent) for item in parameters} for row in settings.rows]
     return parameters, rows
+
+
+def _column(settings: Settings, name: str) -> dict[int, Code] | None:
+    """What each instance is given for a parameter of torch's; None if that is nothing that Keras can be given."""
+    scope = settings.scope
+    if name in settings.handed:
+        return settings.handed[name]
+    if name in scope.presence:
+        return _codes(dict(enumerate(scope.presence[name])))
+    return _codes(dict(enumerate(scope.arguments[name]))) if name in scope.arguments else None
+
+
+def _codes(values: Mapping[int, Basic]) -> dict[int, Code]:
+    return {row: code_of(value) for row, value in values.items()}
 
 
 def positional_count(settings: Settings, parameters: list[Parameter], constructors: list[Constructor]) -> int:

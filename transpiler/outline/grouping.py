@@ -26,7 +26,7 @@ from transpiler.outline.helper_signatures import with_helpers_below
 from transpiler.outline.holes import skeleton
 from transpiler.outline.names import camel, usable
 from transpiler.reserved import CORE
-from transpiler.trees import code_of, key_of, walk
+from transpiler.trees import key_of, walk
 
 
 def children_of(body: Body) -> Iterator[Body]:
@@ -197,7 +197,7 @@ class Grouping:
         self.classes[name] = made
         self._taken.add(name)
         for row, (_, _, same) in enumerate(instances):
-            arguments = tuple((parameter, code_of(value)) for parameter, value in made.arguments[row].items())
+            arguments = tuple(made.arguments[row].items())
             layers = frozenset(layer for _, code in forms[row].attributes for layer in layers_in(code))
             call = ClassCall(Name(name), (), arguments, layers)
             for body in same:

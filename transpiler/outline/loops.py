@@ -125,6 +125,8 @@ def with_loops(
             if members.start is None
             else (body.fold_grow,)
         )
+        if any(steps[place].width > 1 for place in places):
+            folds = (body.fold_chain,) if members.start is None else ()
         if any(fold(members, places) for fold in folds):
             steps, result = body.renumbered()
             if any(isinstance(step.code, Grow) and step.code.function == members.whole() for step in steps):
@@ -159,7 +161,7 @@ class _Body:
         mentions = 0
         for place, step in enumerate(self.old):
             mentions += sum(node in elements for node in walk(step.code) if isinstance(node, c.Member))
-            if isinstance(step.code, Call) and isinstance(step.code.function, c.Member) and step.width == 1:
+            if isinstance(step.code, Call) and isinstance(step.code.function, c.Member):
                 index = elements.get(step.code.function)
                 if index is not None:
                     found[index] = place
@@ -178,12 +180,33 @@ class _Body:
         ):
             return False
         for before, here in pairwise(places):
-            call, value = self._call(here), self.starts[before]
-            continues = call.arguments[:1] == (Ref(value),) and self.uses.get(value) == 1
+            call, values = self._call(here), self._results(before)
+            handed = values[0] if len(values) == 1 else Sequence("list", values)
+            continues = call.arguments[:1] == (handed,) and all(self.uses.get(value.value) == 1 for value in values)
             if not continues or call.arguments[1:] != first.arguments[1:] or call.keywords != first.keywords:
                 return False
+        self._keep_whole(places)
         self._replace(places, Chain(members.whole(), first.arguments, first.keywords))
         return True
+
+    def _results(self, place: int) -> tuple[Ref, ...]:
+        return tuple(Ref(self.starts[place] + offset) for offset in range(self.old[place].width))
+
+    def _keep_whole(self, places: list[int]) -> None:
+        """What the last of these steps gives as one value, if it is several: `x`, of which `x[0]` is read."""
+        last = places[-1]
+        values = self._results(last)
+        if len(values) == 1:
+            return
+        step = self.old[last]
+        self.whole[last] = Step(step.code, 1, _common(step.names), step.source, step.comment)
+
+        def change(node: Code) -> Code | None:
+            if type(node) is Sequence and node.items == values:
+                return values[0]
+            return Index(values[0], (Literal(values.index(node)),)) if node in values else None
+
+        self._substitute(places[:-1], change, keep=last)
 
     def fold_gather(self, members: MemberList, places: list[int]) -> bool:
         """`[self.m[0](x), self.m[1](x), …]`, all with the same arguments or each with its own element of a list."""

@@ -90,6 +90,8 @@ class ClassDefinition:
     """Those of the arguments that may be left out: None."""
     build: tuple[Line, ...] = ()
     """What `build(input_shape)` makes."""
+    config: tuple[tuple[str, str], ...] = ()
+    """Where a parameter takes a layer: every parameter, and the attribute that holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Settings:
         """Parameters of ours, that torch's constructor doesn't have, by instance."""
         self.defaults: dict[str, Basic] = {}
         """Of those parameters."""
+        self.handed: dict[str, dict[int, Code]] = {}
+        """Parameters that take layers, by instance."""
         self.flags = 0
         """How many of them answer questions."""
         self.assigned: dict[str, Code] = {}
@@ -209,6 +211,11 @@ class Settings:
         self.assigned[name] = code
         return Name(f"self.{name}")
 
+    def hand_in(self, parameter: str, layers: dict[int, Code]) -> None:
+        """Let a parameter of torch's take a layer, as it does there; instances without one are given None."""
+        self.handed[parameter] = layers
+        self.scope.presence.pop(parameter, None)
+
     # ── questions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def question(self, inside: Collection[int], rows: Collection[int], name: str, *, by_equality: bool = False) -> Code:
@@ -245,11 +252,16 @@ class Settings:
         if present is not None and all(present[row] == (row in inside) for row in rows):
             return Name(name)
         code = find_question(self.scope, inside, rows, by_equality=by_equality)
-        if code is not None:
-            return code
+        return code if code is not None else self._told_by_presence(inside, rows)
+
+    def _told_by_presence(self, inside: Collection[int], rows: Collection[int]) -> Code | None:
+        """Whether a parameter was given that only the instances `inside` are given."""
         for extra, given in self.extras.items():
             if len(given) < len(self.rows) and extra not in self.defaults and given.keys() & set(rows) == set(inside):
                 return Binary("is not", Name(extra), Literal(None))
+        for parameter, layers in self.handed.items():
+            if all((row in layers) == (row in inside) for row in rows):
+                return Binary("is not", Name(parameter), Literal(None))
         for flag, values in self.scope.presence.items():
             if all(values[row] == (row in inside) for row in rows):
                 return Name(flag)

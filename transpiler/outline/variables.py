@@ -178,10 +178,8 @@ class BodyWriter(LocalNames):
         (result,) = item.results
         start = loop.arguments[0]
         lines: list[Line] = []
-        reused = isinstance(start, Ref) and start.value in self.names and start.value not in self.lists
-        reused = reused and isinstance(start, Ref) and self.is_dead(start.value)
         before = self.named(start)
-        if reused and isinstance(start, Ref):
+        if isinstance(start, Ref) and start.value in self.names and self.is_dead(start.value):
             name = self.names[start.value]
             self.hold(result, name)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from transpiler.code import Code, Sequence
+from transpiler.code import Code, Literal, Sequence
 from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Parameter, Required, Return
 from transpiler.render.expressions import target, text
 from transpiler.render.templates import comment_text, docstring, rendered
@@ -30,6 +30,7 @@ def class_text(definition: ClassDefinition) -> str:
         build=list(statement_texts(definition.build, 2)),
         is_root=definition.is_root,
         kept=[target(name) for name in definition.kept],
+        config=[f"{text(Literal(name))}: self.{target(attribute)}" for name, attribute in definition.config],
     )
 
 
