@@ -45,6 +45,12 @@ def test_simplest_expression_that_is_true_on_every_instance(values, expected):
     assert found(scope_of("", *TWO), values) == expected
 
 
+def test_a_quotient_leaves_no_rest():
+    heads = [{"block": 14, "heads": heads} for heads in (3, 6, 12)]
+    assert found(scope_of("", *heads), [4, 2, 1]) is None
+    assert found(scope_of("", {"dim": 12, "heads": 3}, {"dim": 32, "heads": 4}), [4, 8]) == "dim // heads"
+
+
 def test_local_of_the_constructor_is_found_by_its_name():
     init = "def __init__(self, inp, ratio):\n    hidden_dim = int(round(inp * ratio))\n"
     scope = scope_of(init, {"inp": 8, "ratio": 1.5}, {"inp": 16, "ratio": 6})

@@ -375,10 +375,15 @@ class Scope:
             yield from _scaled(name, self.scopes[sample][name], first)
         for one in names:
             for other in names:
-                yield from _combined(one, other)
+                yield from _combined(one, other, divides=all(self._divides(one, other, row) for row in values))
         if distinct > 2:
             for name in names:
                 yield from _moved(name, self.scopes[sample][name], first)
+
+    def _divides(self, one: str, other: str, row: int) -> bool:
+        """Whether a quotient leaves no rest: one that is cut off fits too many numbers to mean anything."""
+        whole, by = self.scopes[row][one], self.scopes[row][other]
+        return isinstance(whole, int) and isinstance(by, int) and by > 0 and whole % by == 0
 
     def _itemwise(self, hole: HoleFact) -> Code | None:
         """A tuple whose elements come from somewhere each."""
@@ -453,14 +458,15 @@ def _moved(name: str, value: Basic, wanted: Basic) -> Iterator[Code]:
         yield Binary("+" if wanted > value else "-", Name(name), Literal(abs(wanted - value)))
 
 
-def _combined(one: str, other: str) -> Iterator[Code]:
+def _combined(one: str, other: str, *, divides: bool) -> Iterator[Code]:
     first, second = Name(one), Name(other)
     if one < other:
         yield Binary("*", first, second)
         yield Binary("+", first, second)
     if one != other:
         yield Call(Name("int"), (Binary("*", first, second),))
-        yield Binary("//", first, second)
+        if divides:
+            yield Binary("//", first, second)
         yield Binary("-", first, second)
 
 

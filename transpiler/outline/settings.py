@@ -128,6 +128,7 @@ class Settings:
 
     def _parameter(self, hole: HoleFact) -> Code:
         """A parameter of ours: nothing in torch's constructor says where the values come from."""
+        hole = self._widest(hole)
         wanted = {row: key_of(value) for row, value in hole.values.items()}
         for name, values in self.extras.items():
             if {row: key_of(value) for row, value in values.items()} == wanted:
@@ -139,6 +140,17 @@ class Settings:
         elif key_of(default) in map(key_of, hole.values.values()):
             self.defaults[parameter.name] = default
         return parameter
+
+    def _widest(self, hole: HoleFact) -> HoleFact:
+        """The hole that more instances have and that agrees with this one, if they differ in it: both are one thing."""
+        own = {(row, key_of(value)) for row, value in hole.values.items()}
+        wider = [
+            other
+            for other in self._holes
+            if other.use.in_call == hole.use.in_call
+            and own < {(row, key_of(value)) for row, value in other.values.items()}
+        ]
+        return max(wider, key=lambda other: len(other.values)) if wider and hole.varies() else hole
 
     def keep_default(self, name: str, function: str, parameter: str) -> None:
         """Give parameter `name` of ours the default of the Keras parameter that it is for, if an instance has it."""

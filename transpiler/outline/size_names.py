@@ -30,12 +30,14 @@ def size_names(argument: Argument, axes: Sequence[int], forward_source: str) -> 
     torch_letters = dimension_letters(rank)
     names = unpacked_sizes(forward_source, rank)
     if names and sorted(letters) == sorted(torch_letters):
-        return tuple(names[torch_letters.index(letters[axis])] for axis in axes)
+        own = tuple(names[torch_letters.index(letters[axis])] for axis in axes)
+        return tuple(
+            _usual(rank, axis, forward_source) if name == "_" else name for axis, name in zip(axes, own, strict=True)
+        )
     together = shape_name(forward_source, argument.name)
     if together is not None and tuple(letters[axis] for axis in axes) == torch_letters[2:]:
         return (together,) * len(axes)
-    usual = _USUAL.get(rank, ())
-    return tuple(_spelled(usual[axis], words(forward_source)) if usual else f"size{axis}" for axis in axes)
+    return tuple(_usual(rank, axis, forward_source) for axis in axes)
 
 
 def size_reads(tensor: Code, axes: Sequence[int], names: Sequence[str]) -> list[tuple[Code, tuple[str, ...]]]:
@@ -55,6 +57,9 @@ def size_reads(tensor: Code, axes: Sequence[int], names: Sequence[str]) -> list[
     return [(Index(shape, (Literal(axis),)), (name,)) for axis, name in zip(axes, names, strict=True)]
 
 
-def _spelled(name: str, known: frozenset[str]) -> str:
-    """A size's name as the source spells it, if it does."""
+def _usual(rank: int, axis: int, source: str) -> str:
+    """What people call a size, as the source spells it, if it does."""
+    if rank not in _USUAL:
+        return f"size{axis}"
+    name, known = _USUAL[rank][axis], words(source)
     return next((one for one in (name, *_BESIDES.get(name, ())) if one in known), name)
