@@ -122,6 +122,7 @@ class Spread(Sequence):
 class Comprehension(Sequence):
     """`[item for variables in iterable]`; as an element of another display, `*[…]`. `items` is the one item.
 
+    A turn that makes several is `[layer for variables in iterable for layer in items]`.
     Over `enumerate`, the first variable counts, and the others are those of one element.
     """
 

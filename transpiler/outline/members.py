@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from transpiler.code import (
@@ -26,6 +26,7 @@ from transpiler.outline.holes import Choice, ElementHole, Hole, HoleFact, Maybe,
 from transpiler.outline.keras_calls import default_of, parameters, written
 from transpiler.outline.loops import NumberedList
 from transpiler.outline.names import snake
+from transpiler.outline.periods import segments
 from transpiler.outline.program import Assign, For, If, Line, Numbered, Required
 from transpiler.outline.series import INDEX
 from transpiler.outline.settings import Settings
@@ -224,8 +225,16 @@ class MemberWriter:
                 return call_of_class(code, self.classes[code.function.name])
             return weight_call(code) if code.function == Name("self.add_weight") else written(code)
         if type(code) is Sequence and code.kind == "list":
-            return Sequence("list", _compressed(tabulated(code.items, self.classes), counted))
+            return Sequence("list", tuple(self._listed(code.items, counted)))
         return code
+
+    def _listed(self, items: tuple[Code, ...], counted: Callable[[int], Code]) -> Iterator[Code]:
+        """The elements of a list with repeated ones as comprehensions."""
+        for segment in segments(items, counted):
+            if isinstance(segment, Comprehension):
+                yield segment
+            else:
+                yield from _compressed(tabulated(segment, self.classes), counted)
 
 
 def _with_keyword(call: Call, name: str, value: Code) -> Call:

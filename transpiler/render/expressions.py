@@ -28,7 +28,9 @@ from transpiler.code import (
 )
 from transpiler.errors import InternalError
 from transpiler.keras_functions import SEQUENTIAL
+from transpiler.outline.names import usable
 from transpiler.outline.program import Numbered
+from transpiler.trees import names_in
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR, _CONDITIONAL = range(10)
 
@@ -229,4 +231,8 @@ def _comprehension(code: Comprehension) -> str:
         names = f"{number}, ({element})"
     elif len(names) > _LONG:
         names = f"({names})"  # the formatter breaks lines in brackets only
-    return f"{text(code.items[0])} for {names} in {_within(code.iterable, _OR)}"
+    turns = f"for {names} in {_within(code.iterable, _OR)}"
+    if len(code.items) == 1:
+        return f"{text(code.items[0])} {turns}"
+    layer = usable("layer", {*names_in(code), *code.variables})
+    return f"{layer} {turns} for {layer} in ({', '.join(map(text, code.items))})"
