@@ -93,6 +93,17 @@ def test_literal_that_all_share_stays_unless_the_source_shows_where_it_comes_fro
     assert found(scope, [64], "filters", "third") == "64"
 
 
+def test_how_many_blocks_there_are_is_no_size_of_theirs():
+    init = (
+        "def __init__(self, dim, depth):\n"
+        "    self.conv = nn.ModuleList([nn.Conv2d(dim, dim, 1) for _ in range(depth)])\n"
+    )
+    scope = scope_of(init, {"dim": 24, "depth": 16})
+    assert found(scope, [16], "filters") == "16"
+    assert found(scope, [32], "filters") == "32"
+    assert found(scope, [24], "filters") == "dim"
+
+
 def test_optional_argument_overrides_what_is_computed():
     scope = scope_of("", {"k": 3, "p": None}, {"k": 6, "p": 2}, {"k": 5, "p": None})
     assert found(scope, [1, 2, 2], "padding") == "k // 2 if p is None else p"

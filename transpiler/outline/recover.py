@@ -262,6 +262,7 @@ class Scope:
         found = [
             (name, code)
             for fact in self._calls(use)
+            if fact.function != "range" or use.function == "range"  # how many blocks there are is no size of theirs
             for name, given in (*(("", item) for item in fact.arguments), *fact.keywords)
             if given is not None and not isinstance(given, Literal)
             for code in (given, *self._items(given))
