@@ -48,3 +48,23 @@ def test_what_only_some_instances_need_is_the_parameter_that_all_have() -> None:
     assert "size_2" not in port.source, port.source
     assert "self.c = Level(7, 9, size=1, pool=3)" in port.source, port.source
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5
+
+
+class Groups(nn.Module):
+    """Groups of 16 channels: half as many as the image has rows, which means nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 64, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return y.unflatten(1, (-1, 16)).amax(1)
+
+
+def test_half_of_the_image_is_no_number_of_channels() -> None:
+    with recording() as constructors:
+        model = Groups()
+    port = transpile(model.eval(), (torch.randn(1, 3, 32, 20),), constructors=constructors)
+    assert "// 2" not in port.source, port.source
+    assert port.verify(batches=(1, 3)).max_rel_err < 1e-5

@@ -303,7 +303,9 @@ class CallNumbers:
         for factor in (2, 3, 4):
             constant: tuple[Code, _Vector] = (Literal(factor), (factor,) * self._scope.count)
             found += [_times(constant, one) for one in known if factor in written or len(set(one[1])) >= _TELLING]
-            found += [pair for one in (*known, *self.sizes) if (pair := _divided(one, constant)) is not None]
+            # That one image is twice as high as a number is chance, that several are is not.
+            sizes = [one for one in self.sizes if factor in written or len(set(one[1])) > 1]
+            found += [pair for one in (*known, *sizes) if (pair := _divided(one, constant)) is not None]
         found += [_times(one, other) for place, one in enumerate(windows) for other in windows[place:]]
         return found
 
