@@ -25,6 +25,16 @@ class Mix(nn.Module):
         return self.fc(self.norm(x)).tanh()
 
 
+class Gate(nn.Module):
+    def __init__(self, dim: int, ratio: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(dim, dim * ratio)
+        self.excite = nn.Linear(dim * ratio, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.excite(self.squeeze(x.mean(1, keepdim=True)).relu()).sigmoid()
+
+
 class Residual(nn.Module):
     def __init__(self, module: nn.Module, scale: float = 1.0, shortcut: nn.Module | None = None) -> None:
         super().__init__()
@@ -74,11 +84,13 @@ class Network(nn.Module):
         self.first = Residual(Mix(dim), 0.5, nn.Linear(dim, dim))
         self.second = Residual(nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)))
         self.third = Residual(nn.Linear(dim, dim, bias=False), 2.0)
+        self.fourth = Residual(Gate(dim, 4), 2.0)
+        self.fifth = Residual(Gate(dim, 2), 0.5)
         self.early = Parts(Swap(dim), Swap(dim), Wide(dim, 3))
         self.late = Parts(Swap(dim, twice=True), Wide(dim, 5))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.third(self.second(self.first(x)))
+        x = self.fifth(self.fourth(self.third(self.second(self.first(x)))))
         a, b = self.late(self.early((x, x.exp())))
         return a * b
 

@@ -31,7 +31,6 @@ from transpiler.outline.handed_in import handed_in, length, takes_layers, with_a
 from transpiler.outline.holes import Choice, Unifier
 from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
-from transpiler.outline.lists import head
 from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.members import MemberWriter
 from transpiler.outline.names import LAYER_ATTRIBUTES
@@ -46,6 +45,9 @@ MOST_FLAGS = 8
 """Flags of ours that a class may have before its variants are classes of their own."""
 
 MOST_ALTERNATIVES = 3
+
+OWN = 15
+"""What a parameter of ours weighs, in names, literals and calls: nobody knows it from torch."""
 
 _CHANNELS_LAST = {"n c h w": "n h w c", "n c d h w": "n d h w c"}
 
@@ -97,13 +99,25 @@ def make_class(
         made = maker().in_place(name, is_root=is_root)
         if is_root or not takes_layers(bodies):
             return made
-        other = maker()
-        handed = other.handed_in(name)
-        return handed if handed is not None and (made is None or other.is_simpler(handed, made)) else made
+        handed = maker().handed_in(name)
+        return handed if handed is not None and (made is None or _is_simpler(handed, made)) else made
     except UnassignedError:
         if len(forms) > 1:
             return None
         raise
+
+
+def _is_simpler(handed: GeneratedClass, made: GeneratedClass) -> bool:
+    """Whether a class is better handed its layers than told how to make them."""
+    if length(handed.definition) >= length(made.definition):
+        return False
+    return _said(handed) + OWN * len(handed.own) < _said(made) + OWN * len(made.own)
+
+
+def _said(made: GeneratedClass) -> int:
+    """How much is said of the layers of a class, by itself and by those that make instances."""
+    given = (code for arguments in made.arguments for code in arguments.values() if code != Literal(None))
+    return length(made.definition) + sum(1 for code in given for _ in walk(code))
 
 
 class _ClassMaker:
@@ -148,13 +162,6 @@ class _ClassMaker:
         for member, parameter in handed.items():
             self.settings.hand_in(parameter, self._layers(member))
         return self._made(name, items, handed, is_root=False) if handed else None
-
-    def is_simpler(self, handed: GeneratedClass, made: GeneratedClass) -> bool:
-        """Whether a class that is handed layers says less than one that makes them and must be told how."""
-        members = handed_in(self.bodies, self.attributes, self.identities)
-        differ = any(len(set(map(head, self.attributes[member].values()))) > 1 for member in members)
-        is_told_less = len(handed.own) < len(made.own) or (differ and len(handed.own) == len(made.own))
-        return is_told_less and length(handed.definition) < length(made.definition)
 
     def _made(
         self, name: str, items: list[MergedStep | MergedBranch], handed: Mapping[str, str], *, is_root: bool
