@@ -144,10 +144,11 @@ class Settings:
     def _widest(self, hole: HoleFact) -> HoleFact:
         """The hole that more instances have and that agrees with this one, if they differ in it: both are one thing."""
         own = {(row, key_of(value)) for row, value in hole.values.items()}
+        kind = hole.use.in_call, hole.use.parameter
         wider = [
             other
             for other in self._holes
-            if other.use.in_call == hole.use.in_call
+            if (other.use.in_call, other.use.parameter) == kind
             and own < {(row, key_of(value)) for row, value in other.values.items()}
         ]
         return max(wider, key=lambda other: len(other.values)) if wider and hole.varies() else hole
