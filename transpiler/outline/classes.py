@@ -137,6 +137,8 @@ class _ClassMaker:
         self.merged = merged
         self.attributes = _attributes(forms)
         self.identities: set[str] = set()
+        """Members that are an Identity where an instance lacks them."""
+        self.items = [self._without_identity(item) for item in merged.items]
         self.unifier = Unifier()
         scope = self._scope()
         self.settings = Settings(scope, self.attributes, CallNumbers(scope, bodies))
@@ -152,24 +154,20 @@ class _ClassMaker:
 
     def in_place(self, name: str, *, is_root: bool) -> GeneratedClass | None:
         """The class that makes all of its members itself."""
-        items = [self._without_identity(item) for item in self.merged.items]
-        return self._made(name, items, {}, is_root=is_root)
+        return self._made(name, {}, is_root=is_root)
 
     def handed_in(self, name: str) -> GeneratedClass | None:
         """The class that is handed those members that torch's is handed; None if there are none."""
-        items = [self._without_identity(item) for item in self.merged.items]
         handed = handed_in(self.bodies, self.attributes, self.identities)
         for member, parameter in handed.items():
             self.settings.hand_in(parameter, self._layers(member))
-        return self._made(name, items, handed, is_root=False) if handed else None
+        return self._made(name, handed, is_root=False) if handed else None
 
-    def _made(
-        self, name: str, items: list[MergedStep | MergedBranch], handed: Mapping[str, str], *, is_root: bool
-    ) -> GeneratedClass | None:
+    def _made(self, name: str, handed: Mapping[str, str], *, is_root: bool) -> GeneratedClass | None:
         members = {name: self._unified_member(name) for name in self.attributes if name not in handed}
         if any(isinstance(code, Choice) and len(code.items) > MOST_ALTERNATIVES for code, _ in members.values()):
             return None
-        steps = [self._unified(item) for item in items]
+        steps = [self._unified(item) for item in self.items]
         result = self.unifier.statement(self.merged.results, self.rows)
         self.settings.prepare(self.unifier.holes)
         setup: list[Line] = []

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from transpiler.code import Code, Literal, Name
 from transpiler.lowered import Basic, Constructor, Opaque
 from transpiler.outline.names import LAYER_KEYWORDS, usable
-from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Parameter, Required, Return
+from transpiler.outline.program import REQUIRED, Assign, For, If, Line, Parameter, Required
 from transpiler.outline.settings import Settings
+from transpiler.outline.walk_lines import code_in, flat
 from transpiler.trees import code_of, names_in, transform, with_names
 
 
@@ -42,18 +43,7 @@ def without_aliases(settings: Settings, line: Line) -> Line:
 
 def used_names(lines: Iterable[Line], read: Iterable[str]) -> set[str]:
     """Every name that the lines mention, and those in `read`."""
-    used = set(read)
-    for line in lines:
-        match line:
-            case Assign(_, value, _) | Return(value, _):
-                used.update(names_in(value))
-            case If(test, then, otherwise):
-                used.update(names_in(test))
-                used |= used_names((*then, *otherwise), ())
-            case For(_, iterable, body):
-                used.update(names_in(iterable))
-                used |= used_names(body, ())
-    return used
+    return {*read, *(name for line in flat(lines) for name in names_in(code_in(line)))}
 
 
 def parameters_of(settings: Settings, used: Collection[str]) -> tuple[list[Parameter], list[dict[str, Code]]]:

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
-from transpiler.code import Code, Name
+from transpiler.code import Name
 from transpiler.lowered import Body, Opaque, WeightAttribute
 from transpiler.outline.names import LAYER_ATTRIBUTES, usable
-from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Parameter, Return
+from transpiler.outline.program import Assign, ClassDefinition, Line, Parameter
+from transpiler.outline.walk_lines import code_in, flat
 from transpiler.trees import walk
 
 
@@ -81,7 +82,8 @@ def with_attributes(
         for line in lines
         if isinstance(line, Assign) and type(line.value) is Name and line.targets[0].startswith("self.")
     }
-    assigned = {target.removeprefix("self.") for target in _targets(lines)}
+    targets = (target for line in flat(lines) if isinstance(line, Assign) for target in line.targets)
+    assigned = {target.removeprefix("self.") for target in targets}
     added: list[Line] = []
     for parameter in parameters:
         if parameter.name not in held:
@@ -92,29 +94,5 @@ def with_attributes(
 
 def length(definition: ClassDefinition) -> int:
     """How much the constructor says, and the config with it: names, literals, calls."""
-    said = sum(1 for code in _codes(definition.setup) for _ in walk(code))
+    said = sum(1 for line in flat(definition.setup) for _ in walk(code_in(line)))
     return said + len(definition.parameters) + 2 * len(definition.config)
-
-
-def _codes(lines: Iterable[Line]) -> Iterator[Code]:
-    for line in lines:
-        match line:
-            case Assign(_, value) | Return(value):
-                yield value
-            case If(test, then, otherwise):
-                yield test
-                yield from _codes((*then, *otherwise))
-            case For(_, iterable, body):
-                yield iterable
-                yield from _codes(body)
-
-
-def _targets(lines: Iterable[Line]) -> Iterator[str]:
-    for line in lines:
-        match line:
-            case Assign(targets):
-                yield from targets
-            case If(_, then, otherwise):
-                yield from _targets((*then, *otherwise))
-            case For(_, _, body):
-                yield from _targets(body)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 
-from transpiler.code import Code, Function, Name
-from transpiler.outline.program import Assign, ClassDefinition, For, If, Line, Return
+from transpiler.code import Function, Name
+from transpiler.outline.program import ClassDefinition
+from transpiler.outline.walk_lines import code_in, flat
 from transpiler.trees import walk
 
 
@@ -26,25 +27,5 @@ def classes_used(definition: ClassDefinition, names: Container[str]) -> tuple[st
 
 
 def _functions(definition: ClassDefinition) -> Iterator[Function]:
-    for line in _flat((*definition.setup, *definition.build, *definition.body)):
-        for code in _codes(line):
-            yield from (node for node in walk(code) if isinstance(node, Function))
-
-
-def _flat(lines: Iterable[Line]) -> Iterator[Line]:
-    for line in lines:
-        yield line
-        if isinstance(line, If):
-            yield from _flat((*line.then, *line.otherwise))
-        elif isinstance(line, For):
-            yield from _flat(line.body)
-
-
-def _codes(line: Line) -> tuple[Code, ...]:
-    match line:
-        case Assign(value=value) | Return(value=value):
-            return (value,)
-        case If(test=test):
-            return (test,)
-        case For(iterable=iterable):
-            return (iterable,)
+    for line in flat((*definition.setup, *definition.build, *definition.body)):
+        yield from (node for node in walk(code_in(line)) if isinstance(node, Function))
