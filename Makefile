@@ -30,7 +30,7 @@ check: $(READY) ## Style, format, types, and that the example's source is what i
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(if $(GENERATED),$(BIN)/ruff check --isolated $(GENERATED))
-	$(if $(GENERATED),$(BIN)/ruff format --isolated --check $(GENERATED))
+	$(if $(GENERATED),$(BIN)/ruff format --isolated --preview --line-length 120 --check $(GENERATED))
 	$(BIN)/mypy
 	$(BIN)/kerascribe generate --check $(EXAMPLE)/slimneck.rules
 

@@ -78,9 +78,9 @@ def check_no_lambda_layer(source: str) -> None:
     assert not lines, f"Lambda layers at lines {lines}"
 
 
-def check_ruff(source: str, name: str = "tf.py") -> None:
-    """Ruff's default rules find nothing, and its formatter would change nothing."""
-    for command in (["check"], ["format", "--diff"]):
+def check_ruff(source: str, name: str = "tf.py", line_length: int = 120) -> None:
+    """Ruff's default rules find nothing, and its formatter, at this line length, would change nothing."""
+    for command in (["check"], ["format", "--diff", "--preview", "--line-length", str(line_length)]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "--stdin-filename", name, "-"],
             input=source,

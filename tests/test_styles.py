@@ -186,6 +186,20 @@ def test_the_framework_changes_nothing_but_the_imports(folder):
     ]
 
 
+@pytest.mark.parametrize("split", ["false", "true"])
+def test_lines_are_as_long_as_the_style_allows(folder, split):
+    def texts(line_length):
+        port = ported(folder, f"line_length = {line_length}, split = {split}")
+        return [port.source] if split == "false" else list(port.package.values())
+
+    longest = {}
+    for line_length in (88, 320):
+        for source in texts(line_length):
+            check_ruff(source, line_length=line_length)
+        longest[line_length] = max(len(line) for source in texts(line_length) for line in source.splitlines())
+    assert longest[88] < longest[320]
+
+
 # ── one file or several ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -220,6 +220,8 @@ class Style:
     """A folder with one file for each torch source module, instead of one file."""
     framework: str = "keras"
     """How Keras is imported: "keras" or "tf.keras"."""
+    line_length: int = 120
+    """Characters that a line may have; torch, torchvision and timm, beside which the source is read, have 120."""
 
     def name_of(self, cls: TorchClass) -> str:
         """The name of the generated class.

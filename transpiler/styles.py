@@ -27,6 +27,7 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
         keep_unused=bool(given.get("keep_unused", False)),
         split=bool(given.get("split", is_folder)),
         framework=str(given.get("framework", "keras")),
+        line_length=int(str(given.get("line_length", 120))),
     )
 
 

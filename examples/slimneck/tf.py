@@ -1,22 +1,7 @@
 """SlimNeck, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `slimneck.rules` (sha256
-0f7dab6d). Do not edit: change the rules and run `kerascribe generate slimneck.rules`.
-
-Classes, each below the uppermost that uses it, with what it uses besides:
-    TFSlimNeck
-        TFConv
-        TFC3: TFConv
-            TFBottleneck: TFConv
-        TFSPPF: TFConv
-        TFGSConv: TFConv
-        TFConcat
-        TFVoVGSCSP: TFConv
-            TFGSBottleneck: TFGSConv
-        TFVoVGSCSPC: TFConv
-            TFGSBottleneckC: TFGSConv, TFConv
-        TFGSConvShuffleNet: TFConv
-        TFDetect
+Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `slimneck.rules` (sha256 0f7dab6d). Do not edit: change the
+rules and run `kerascribe generate slimneck.rules`.
 """
 
 import keras
@@ -32,23 +17,12 @@ class TFConv(layers.Layer):
     def __init__(self, c1, c2, k=1, s=1, p=None, g=1, act=True, **kwargs):
         super().__init__(**kwargs)
         if c1 == g:
-            self.conv = layers.DepthwiseConv2D(
-                k, strides=s, padding="same", use_bias=False
-            )
-        elif s != 1:
-            self.conv = keras.Sequential(
-                [
-                    layers.ZeroPadding2D(k // 2 if p is None else p),
-                    layers.Conv2D(c2, k, strides=s, groups=g, use_bias=False),
-                ]
-            )
+            self.conv = layers.DepthwiseConv2D(k, strides=s, padding="same", use_bias=False)
         else:
-            self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
+            conv = layers.Conv2D(c2, k, strides=s, padding="same" if s == 1 else "valid", groups=g, use_bias=False)
+            self.conv = keras.Sequential([layers.ZeroPadding2D(k // 2 if p is None else p), conv]) if s != 1 else conv
         self.bn = layers.BatchNormalization(momentum=0.97)
-        if act:
-            self.act = layers.Activation("silu" if act is True else act)
-        else:
-            self.act = layers.Identity()
+        self.act = layers.Activation("silu" if act is True else act) if act else layers.Identity()
 
     def call(self, x):
         return self.act(self.bn(self.conv(x)))
@@ -78,9 +52,7 @@ class TFC3(layers.Layer):
         super().__init__(**kwargs)
         c_ = int(c2 * e)
         self.cv1 = TFConv(c1, c_)
-        self.m = keras.Sequential(
-            [TFBottleneck(c_, c_, shortcut, g, e=1.0) for _ in range(n)]
-        )
+        self.m = keras.Sequential([TFBottleneck(c_, c_, shortcut, g, e=1.0) for _ in range(n)])
         self.cv2 = TFConv(c1, c_)
         self.cv3 = TFConv(2 * c_, c2)
 
@@ -132,17 +104,12 @@ class TFConcat(layers.Layer):
 
 @serializable
 class TFGSBottleneck(layers.Layer):
-    """GSBottleneck (model.py:142): n h w c -> n h w c.
-
-    Never called in torch: conv, shortcut.
-    """
+    """GSBottleneck (model.py:142): n h w c -> n h w c. Never called in torch: conv, shortcut."""
 
     def __init__(self, c1, c2, **kwargs):
         super().__init__(**kwargs)
         c_ = c2 // 2
-        self.conv_lighting = keras.Sequential(
-            [TFGSConv(c1, c_), TFGSConv(c_, c2, act=False)]
-        )
+        self.conv_lighting = keras.Sequential([TFGSConv(c1, c_), TFGSConv(c_, c2, act=False)])
 
     def call(self, x):
         return self.conv_lighting(x)
@@ -150,10 +117,7 @@ class TFGSBottleneck(layers.Layer):
 
 @serializable
 class TFVoVGSCSP(layers.Layer):
-    """VoVGSCSP (model.py:169): n h w c -> n h w c.
-
-    Never called in torch: res.
-    """
+    """VoVGSCSP (model.py:169): n h w c -> n h w c. Never called in torch: res."""
 
     def __init__(self, c1, c2, n=1, e=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -176,9 +140,7 @@ class TFGSBottleneckC(layers.Layer):
     def __init__(self, c1, c2, e=0.5, **kwargs):
         super().__init__(**kwargs)
         c_ = int(c2 * e)
-        self.conv_lighting = keras.Sequential(
-            [TFGSConv(c1, c_), TFGSConv(c_, c2, 3, act=False)]
-        )
+        self.conv_lighting = keras.Sequential([TFGSConv(c1, c_), TFGSConv(c_, c2, 3, act=False)])
         self.shortcut = TFConv(c1, c2, act=False)
 
     def call(self, x):
@@ -230,11 +192,7 @@ class TFDetect(layers.Layer):
     def __init__(
         self,
         nc=80,
-        anchors=(
-            (10, 13, 16, 30, 33, 23),
-            (30, 61, 62, 45, 59, 119),
-            (116, 90, 156, 198, 373, 326),
-        ),
+        anchors=((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90, 156, 198, 373, 326)),
         strides=(8, 16, 32),
         **kwargs,
     ):
@@ -244,25 +202,18 @@ class TFDetect(layers.Layer):
         self.na = len(anchors[0]) // 2
         self.stride = strides
         self.m = [layers.Conv2D(self.no * self.na, 1) for _ in range(3)]
-        self.anchors = self.add_weight(
-            shape=(3, 3, 2), initializer="zeros", trainable=False, name="anchors"
-        )
+        self.anchors = self.add_weight(shape=(3, 3, 2), initializer="zeros", trainable=False, name="anchors")
 
     def call(self, x):
         z = []
         for i in range(self.nl):
             ny, nx = ops.shape(x[i])[1:3]
             y = self.m[i](x[i])
-            yv, xv = ops.meshgrid(
-                ops.arange(ny, dtype="float32"),
-                ops.arange(nx, dtype="float32"),
-                indexing="ij",
-            )
+            yv, xv = ops.meshgrid(ops.arange(ny, dtype="float32"), ops.arange(nx, dtype="float32"), indexing="ij")
             grid = ops.stack([xv, yv], axis=-1) - 0.5
             anchor_grid = self.anchors[i] * self.stride[i]
             y = ops.sigmoid(y)
-            y = ops.reshape(y, (-1, *ops.shape(y)[1:3], self.na, self.no))
-            xy, wh, conf = ops.split(y, [2, 4], axis=-1)
+            xy, wh, conf = ops.split(ops.reshape(y, (-1, *ops.shape(y)[1:3], self.na, self.no)), [2, 4], axis=-1)
             xy = (xy * 2 + ops.expand_dims(grid, 2)) * self.stride[i]
             wh = (wh * 2) ** 2 * anchor_grid
             y = ops.concatenate([xy, wh, conf], axis=-1)

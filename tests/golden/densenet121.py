@@ -56,11 +56,7 @@ class DenseBlock(layers.Layer):
         super().__init__(**kwargs)
         self.num_layers = num_layers
         for index in range(num_layers):
-            setattr(
-                self,
-                f"denselayer{index + 1}",
-                DenseLayer(growth_rate=growth_rate, bn_size=bn_size),
-            )
+            setattr(self, f"denselayer{index + 1}", DenseLayer(growth_rate=growth_rate, bn_size=bn_size))
 
     def call(self, init_features):
         features = [init_features]
@@ -76,14 +72,12 @@ class Transition(layers.Layer):
 
     def __init__(self, num_output_features, **kwargs):
         super().__init__(**kwargs)
-        self.sequence = keras.Sequential(
-            [
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                layers.ReLU(),
-                layers.Conv2D(num_output_features, 1, use_bias=False),
-                layers.AveragePooling2D(2),
-            ]
-        )
+        self.sequence = keras.Sequential([
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            layers.ReLU(),
+            layers.Conv2D(num_output_features, 1, use_bias=False),
+            layers.AveragePooling2D(2),
+        ])
 
     def call(self, input):
         return self.sequence(input)
@@ -94,40 +88,24 @@ class DenseNet(layers.Layer):
     """DenseNet (torchvision/models/densenet.py): n h w c -> n c."""
 
     def __init__(
-        self,
-        growth_rate=32,
-        block_config=(6, 12, 24, 16),
-        num_init_features=64,
-        bn_size=4,
-        num_classes=1000,
-        **kwargs,
+        self, growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64, bn_size=4, num_classes=1000, **kwargs
     ):
         super().__init__(**kwargs)
-        self.features = keras.Sequential(
-            [
-                layers.ZeroPadding2D(3),
-                layers.Conv2D(num_init_features, 7, strides=2, use_bias=False),
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                layers.ReLU(),
-                PaddedMaxPooling((3, 3), (2, 2), (1, 1)),
-                DenseBlock(
-                    num_layers=block_config[0], bn_size=bn_size, growth_rate=growth_rate
-                ),
-                Transition(num_output_features=4 * growth_rate),
-                DenseBlock(
-                    num_layers=block_config[1], bn_size=bn_size, growth_rate=growth_rate
-                ),
-                Transition(num_output_features=4 * num_init_features),
-                DenseBlock(
-                    num_layers=block_config[2], bn_size=bn_size, growth_rate=growth_rate
-                ),
-                Transition(num_output_features=512),
-                DenseBlock(
-                    num_layers=block_config[3], bn_size=bn_size, growth_rate=growth_rate
-                ),
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-            ]
-        )
+        self.features = keras.Sequential([
+            layers.ZeroPadding2D(3),
+            layers.Conv2D(num_init_features, 7, strides=2, use_bias=False),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            layers.ReLU(),
+            PaddedMaxPooling((3, 3), (2, 2), (1, 1)),
+            DenseBlock(num_layers=block_config[0], bn_size=bn_size, growth_rate=growth_rate),
+            Transition(num_output_features=4 * growth_rate),
+            DenseBlock(num_layers=block_config[1], bn_size=bn_size, growth_rate=growth_rate),
+            Transition(num_output_features=4 * num_init_features),
+            DenseBlock(num_layers=block_config[2], bn_size=bn_size, growth_rate=growth_rate),
+            Transition(num_output_features=512),
+            DenseBlock(num_layers=block_config[3], bn_size=bn_size, growth_rate=growth_rate),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+        ])
         self.classifier = layers.Dense(num_classes)
 
     def call(self, x):

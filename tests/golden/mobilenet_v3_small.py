@@ -25,35 +25,29 @@ class Conv2dNormActivation(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.sequence = keras.Sequential(
-            [
-                *([layers.ZeroPadding2D(kernel_size // 2)] if stride != 1 else []),
-                layers.DepthwiseConv2D(
-                    kernel_size,
-                    strides=stride,
-                    padding="same" if stride == 1 else "valid",
-                    dilation_rate=dilation,
-                    use_bias=False,
-                )
-                if in_channels == groups
-                else layers.Conv2D(
-                    out_channels,
-                    kernel_size,
-                    strides=stride,
-                    padding="same" if stride == 1 else "valid",
-                    dilation_rate=dilation,
-                    groups=groups,
-                    use_bias=False,
-                ),
-                layers.BatchNormalization(),
-                *(
-                    [layers.Activation("hard_swish")]
-                    if activation_layer == "Hardswish"
-                    else []
-                ),
-                *([layers.ReLU()] if activation_layer == "ReLU" else []),
-            ]
-        )
+        self.sequence = keras.Sequential([
+            *([layers.ZeroPadding2D(kernel_size // 2)] if stride != 1 else []),
+            layers.DepthwiseConv2D(
+                kernel_size,
+                strides=stride,
+                padding="same" if stride == 1 else "valid",
+                dilation_rate=dilation,
+                use_bias=False,
+            )
+            if in_channels == groups
+            else layers.Conv2D(
+                out_channels,
+                kernel_size,
+                strides=stride,
+                padding="same" if stride == 1 else "valid",
+                dilation_rate=dilation,
+                groups=groups,
+                use_bias=False,
+            ),
+            layers.BatchNormalization(),
+            *([layers.Activation("hard_swish")] if activation_layer == "Hardswish" else []),
+            *([layers.ReLU()] if activation_layer == "ReLU" else []),
+        ])
 
     def call(self, input):
         return self.sequence(input)
@@ -101,44 +95,34 @@ class InvertedResidual(layers.Layer):
         self.use_res_connect = cnf_stride == 1 and input_channels == out_channels
         activation_layer = "Hardswish" if use_hs else "ReLU"
         stride = 1 if dilation > 1 else cnf_stride
-        self.block = keras.Sequential(
-            [
-                *(
-                    [
-                        Conv2dNormActivation(
-                            input_channels,
-                            expanded_channels,
-                            kernel_size=1,
-                            activation_layer=activation_layer,
-                            dilation=dilation,
-                        )
-                    ]
-                    if expanded_channels != input_channels
-                    else []
-                ),
-                Conv2dNormActivation(
-                    expanded_channels,
-                    expanded_channels,
-                    kernel_size=kernel,
-                    stride=stride,
-                    groups=expanded_channels,
-                    activation_layer=activation_layer,
-                    dilation=dilation,
-                ),
-                *(
-                    [SqueezeExcitation(expanded_channels, squeeze_channels)]
-                    if use_se
-                    else []
-                ),
-                Conv2dNormActivation(
-                    expanded_channels,
-                    out_channels,
-                    kernel_size=1,
-                    activation_layer=None,
-                    dilation=dilation,
-                ),
-            ]
-        )
+        self.block = keras.Sequential([
+            *(
+                [
+                    Conv2dNormActivation(
+                        input_channels,
+                        expanded_channels,
+                        kernel_size=1,
+                        activation_layer=activation_layer,
+                        dilation=dilation,
+                    )
+                ]
+                if expanded_channels != input_channels
+                else []
+            ),
+            Conv2dNormActivation(
+                expanded_channels,
+                expanded_channels,
+                kernel_size=kernel,
+                stride=stride,
+                groups=expanded_channels,
+                activation_layer=activation_layer,
+                dilation=dilation,
+            ),
+            *([SqueezeExcitation(expanded_channels, squeeze_channels)] if use_se else []),
+            Conv2dNormActivation(
+                expanded_channels, out_channels, kernel_size=1, activation_layer=None, dilation=dilation
+            ),
+        ])
 
     def call(self, input):
         result = self.block(input)
@@ -152,59 +136,53 @@ class MobileNetV3(layers.Layer):
 
     def __init__(self, last_channel, num_classes=1000, dropout=0.2, **kwargs):
         super().__init__(**kwargs)
-        self.features = keras.Sequential(
-            [
-                Conv2dNormActivation(3, 16, stride=2, activation_layer="Hardswish"),
-                *[
-                    InvertedResidual(
-                        input_channels=input_channels,
-                        kernel=kernel,
-                        expanded_channels=expanded_channels,
-                        out_channels=out_channels,
-                        use_se=use_se,
-                        use_hs=use_hs,
-                        cnf_stride=cnf_stride,
-                        dilation=1,
-                        squeeze_channels=squeeze_channels,
-                    )
-                    for (
-                        input_channels,
-                        kernel,
-                        expanded_channels,
-                        out_channels,
-                        use_se,
-                        use_hs,
-                        cnf_stride,
-                        squeeze_channels,
-                    ) in (
-                        (16, 3, 16, 16, True, False, 2, 8),
-                        (16, 3, 72, 24, False, False, 2, None),
-                        (24, 3, 88, 24, False, False, 1, None),
-                        (24, 5, 96, 40, True, True, 2, 24),
-                        (40, 5, 240, 40, True, True, 1, 64),
-                        (40, 5, 240, 40, True, True, 1, 64),
-                        (40, 5, 120, 48, True, True, 1, 32),
-                        (48, 5, 144, 48, True, True, 1, 40),
-                        (48, 5, 288, 96, True, True, 2, 72),
-                        (96, 5, 576, 96, True, True, 1, 144),
-                        (96, 5, 576, 96, True, True, 1, 144),
-                    )
-                ],
-                Conv2dNormActivation(
-                    96, 576, kernel_size=1, activation_layer="Hardswish"
-                ),
-            ]
-        )
+        self.features = keras.Sequential([
+            Conv2dNormActivation(3, 16, stride=2, activation_layer="Hardswish"),
+            *[
+                InvertedResidual(
+                    input_channels=input_channels,
+                    kernel=kernel,
+                    expanded_channels=expanded_channels,
+                    out_channels=out_channels,
+                    use_se=use_se,
+                    use_hs=use_hs,
+                    cnf_stride=cnf_stride,
+                    dilation=1,
+                    squeeze_channels=squeeze_channels,
+                )
+                for (
+                    input_channels,
+                    kernel,
+                    expanded_channels,
+                    out_channels,
+                    use_se,
+                    use_hs,
+                    cnf_stride,
+                    squeeze_channels,
+                ) in (
+                    (16, 3, 16, 16, True, False, 2, 8),
+                    (16, 3, 72, 24, False, False, 2, None),
+                    (24, 3, 88, 24, False, False, 1, None),
+                    (24, 5, 96, 40, True, True, 2, 24),
+                    (40, 5, 240, 40, True, True, 1, 64),
+                    (40, 5, 240, 40, True, True, 1, 64),
+                    (40, 5, 120, 48, True, True, 1, 32),
+                    (48, 5, 144, 48, True, True, 1, 40),
+                    (48, 5, 288, 96, True, True, 2, 72),
+                    (96, 5, 576, 96, True, True, 1, 144),
+                    (96, 5, 576, 96, True, True, 1, 144),
+                )
+            ],
+            Conv2dNormActivation(96, 576, kernel_size=1, activation_layer="Hardswish"),
+        ])
         self.avgpool = layers.GlobalAveragePooling2D(keepdims=True)
-        self.classifier = keras.Sequential(
-            [
-                layers.Flatten(),
-                layers.Dense(last_channel),
-                layers.Activation("hard_swish"),
-                layers.Dropout(dropout),
-                layers.Dense(num_classes),
-            ]
-        )
+        self.classifier = keras.Sequential([
+            layers.Flatten(),
+            layers.Dense(last_channel),
+            layers.Activation("hard_swish"),
+            layers.Dropout(dropout),
+            layers.Dense(num_classes),
+        ])
 
     def call(self, x):
         x = self.features(x)

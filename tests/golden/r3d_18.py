@@ -15,14 +15,12 @@ class BasicStem(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.sequence = keras.Sequential(
-            [
-                layers.ZeroPadding3D((1, 3, 3)),
-                layers.Conv3D(64, (3, 7, 7), strides=(1, 2, 2), use_bias=False),
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                layers.ReLU(),
-            ]
-        )
+        self.sequence = keras.Sequential([
+            layers.ZeroPadding3D((1, 3, 3)),
+            layers.Conv3D(64, (3, 7, 7), strides=(1, 2, 2), use_bias=False),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            layers.ReLU(),
+        ])
 
     def call(self, input):
         return self.sequence(input)
@@ -34,34 +32,22 @@ class BasicBlock(layers.Layer):
 
     def __init__(self, planes, stride=1, **kwargs):
         super().__init__(**kwargs)
-        self.conv1 = keras.Sequential(
-            [
-                *([layers.ZeroPadding3D(1)] if stride != 1 else []),
-                layers.Conv3D(
-                    planes,
-                    3,
-                    strides=stride,
-                    padding="same" if stride == 1 else "valid",
-                    use_bias=False,
-                ),
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                layers.ReLU(),
-            ]
-        )
-        self.conv2 = keras.Sequential(
-            [
-                layers.Conv3D(planes, 3, padding="same", use_bias=False),
-                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-            ]
-        )
+        self.conv1 = keras.Sequential([
+            *([layers.ZeroPadding3D(1)] if stride != 1 else []),
+            layers.Conv3D(planes, 3, strides=stride, padding="same" if stride == 1 else "valid", use_bias=False),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            layers.ReLU(),
+        ])
+        self.conv2 = keras.Sequential([
+            layers.Conv3D(planes, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+        ])
         self.downsample = None
         if stride != 1:
-            self.downsample = keras.Sequential(
-                [
-                    layers.Conv3D(planes, 1, strides=stride, use_bias=False),
-                    layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                ]
-            )
+            self.downsample = keras.Sequential([
+                layers.Conv3D(planes, 1, strides=stride, use_bias=False),
+                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            ])
         self.relu = layers.ReLU()
 
     def call(self, x):

@@ -34,27 +34,18 @@ class BasicBlock(layers.Layer):
 
     def __init__(self, planes, stride=1, downsample=False, **kwargs):
         super().__init__(**kwargs)
-        if stride == 1:
-            self.conv1 = layers.Conv2D(planes, 3, padding="same", use_bias=False)
-        else:
-            self.conv1 = keras.Sequential(
-                [
-                    layers.ZeroPadding2D(1),
-                    layers.Conv2D(planes, 3, strides=stride, use_bias=False),
-                ]
-            )
+        conv = layers.Conv2D(planes, 3, strides=stride, padding="same" if stride == 1 else "valid", use_bias=False)
+        self.conv1 = conv if stride == 1 else keras.Sequential([layers.ZeroPadding2D(1), conv])
         self.bn1 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.relu = layers.ReLU()
         self.conv2 = layers.Conv2D(planes, 3, padding="same", use_bias=False)
         self.bn2 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.downsample = None
         if downsample:
-            self.downsample = keras.Sequential(
-                [
-                    layers.Conv2D(planes, 1, strides=stride, use_bias=False),
-                    layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                ]
-            )
+            self.downsample = keras.Sequential([
+                layers.Conv2D(planes, 1, strides=stride, use_bias=False),
+                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            ])
 
     def call(self, x):
         out = self.conv1(x)
@@ -74,22 +65,14 @@ class ResNet(layers.Layer):
 
     def __init__(self, num_classes=1000, **kwargs):
         super().__init__(**kwargs)
-        self.conv1 = keras.Sequential(
-            [layers.ZeroPadding2D(3), layers.Conv2D(64, 7, strides=2, use_bias=False)]
-        )
+        self.conv1 = keras.Sequential([layers.ZeroPadding2D(3), layers.Conv2D(64, 7, strides=2, use_bias=False)])
         self.bn1 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.relu = layers.ReLU()
         self.maxpool = PaddedMaxPooling((3, 3), (2, 2), (1, 1))
         self.layer1 = keras.Sequential([BasicBlock(64) for _ in range(2)])
-        self.layer2 = keras.Sequential(
-            [BasicBlock(128, 2, downsample=True), BasicBlock(128)]
-        )
-        self.layer3 = keras.Sequential(
-            [BasicBlock(256, 2, downsample=True), BasicBlock(256)]
-        )
-        self.layer4 = keras.Sequential(
-            [BasicBlock(512, 2, downsample=True), BasicBlock(512)]
-        )
+        self.layer2 = keras.Sequential([BasicBlock(128, 2, downsample=True), BasicBlock(128)])
+        self.layer3 = keras.Sequential([BasicBlock(256, 2, downsample=True), BasicBlock(256)])
+        self.layer4 = keras.Sequential([BasicBlock(512, 2, downsample=True), BasicBlock(512)])
         self.avgpool = layers.GlobalAveragePooling2D(keepdims=True)
         self.fc = layers.Dense(num_classes)
 

@@ -1,13 +1,6 @@
 """SwinTransformer, channels last.
 
 Written by kerascribe from `torchvision.models.swin_transformer.SwinTransformer`.
-
-Classes, each below the uppermost that uses it, with what it uses besides:
-    SwinTransformer
-        SwinTransformerBlock
-            ShiftedWindowAttention
-            MLP
-        PatchMerging
 """
 
 import keras
@@ -32,9 +25,7 @@ class StochasticDepth(layers.Dropout):
             return inputs
         samples = ops.shape(inputs)[0] if self.mode == "row" else 1
         shape = (samples,) + (1,) * (len(inputs.shape) - 1)
-        return keras.random.dropout(
-            inputs, self.rate, noise_shape=shape, seed=self.seed_generator
-        )
+        return keras.random.dropout(inputs, self.rate, noise_shape=shape, seed=self.seed_generator)
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
@@ -70,9 +61,7 @@ class ShiftedWindowAttention(layers.Layer):
         if self.shift_size[0] > 0 and input_shape[1] > self.window_size[0]:
             self.attn = self.add_weight(
                 shape=(
-                    input_shape[1]
-                    // self.window_size[0]
-                    * (input_shape[2] // self.window_size[1]),
+                    input_shape[1] // self.window_size[0] * (input_shape[2] // self.window_size[1]),
                     1,
                     self.window_size[0] * self.window_size[1],
                     self.window_size[0] * self.window_size[1],
@@ -85,11 +74,8 @@ class ShiftedWindowAttention(layers.Layer):
 
     def call(self, x):
         H, W = ops.shape(x)[1:3]
-        relative_position_bias = ops.take(
-            self.relative_position_bias_table, self.relative_position_index, axis=0
-        )
-        if self.attn is not None:
-            x = ops.roll(x, [-self.shift_size[0], -self.shift_size[1]], axis=(1, 2))
+        relative_position_bias = ops.take(self.relative_position_bias_table, self.relative_position_index, axis=0)
+        x = ops.roll(x, [-self.shift_size[0], -self.shift_size[1]], axis=(1, 2)) if self.attn is not None else x
         x = ops.reshape(
             x,
             (
@@ -102,24 +88,15 @@ class ShiftedWindowAttention(layers.Layer):
             ),
         )
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # n1 n2 l1 n3 l2 c -> n1 n2 n3 l1 l2 c
-        x = ops.reshape(x, (-1, self.window_size[0] * self.window_size[1], self.dim))
-        qkv = self.qkv(x)
-        qkv = ops.reshape(
-            qkv, (-1, ops.shape(qkv)[1], 3, self.num_heads, self.dim // self.num_heads)
-        )
+        qkv = self.qkv(ops.reshape(x, (-1, self.window_size[0] * self.window_size[1], self.dim)))
+        qkv = ops.reshape(qkv, (-1, ops.shape(qkv)[1], 3, self.num_heads, self.dim // self.num_heads))
         q, k, v = ops.unstack(qkv, axis=-3)
         q = q * (self.dim // self.num_heads) ** -0.5
         attn = ops.einsum("...lhk,...mhk->...hlm", q, k)
-        relative_position_bias = ops.transpose(
-            relative_position_bias, (1, 0)
-        )  # (h w) c -> c (h w)
+        relative_position_bias = ops.transpose(relative_position_bias, (1, 0))  # (h w) c -> c (h w)
         attn = attn + ops.reshape(
             relative_position_bias,
-            (
-                self.num_heads,
-                self.window_size[0] * self.window_size[1],
-                self.window_size[0] * self.window_size[1],
-            ),
+            (self.num_heads, self.window_size[0] * self.window_size[1], self.window_size[0] * self.window_size[1]),
         )
         if self.attn is not None:
             attn = ops.reshape(
@@ -146,20 +123,10 @@ class ShiftedWindowAttention(layers.Layer):
             )
         x = ops.einsum("...hlk,...khm->...lhm", attn, v)
         x = self.proj(ops.reshape(x, (-1, ops.shape(x)[1], self.dim)))
-        x = ops.reshape(
-            x,
-            (
-                -1,
-                W // self.window_size[1],
-                self.window_size[0],
-                self.window_size[1],
-                self.dim,
-            ),
-        )
+        x = ops.reshape(x, (-1, W // self.window_size[1], self.window_size[0], self.window_size[1], self.dim))
         x = ops.transpose(x, (0, 2, 1, 3, 4))  # (n c1) h1 c2 h2 w -> (n c1) c2 h1 h2 w
         x = ops.reshape(x, (-1, H, W, self.dim))
-        if self.attn is not None:
-            x = ops.roll(x, [self.shift_size[0], self.shift_size[1]], axis=(1, 2))
+        x = ops.roll(x, [self.shift_size[0], self.shift_size[1]], axis=(1, 2)) if self.attn is not None else x
         return x
 
 
@@ -169,19 +136,13 @@ class MLP(layers.Layer):
 
     def __init__(self, hidden_channels, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.sequence = keras.Sequential(
-            [
-                layers.EinsumDense(
-                    "bhwi,io->bhwo", (None, None, hidden_channels[0]), bias_axes="o"
-                ),
-                layers.Activation("gelu"),
-                layers.Dropout(dropout),
-                layers.EinsumDense(
-                    "bhwi,io->bhwo", (None, None, hidden_channels[-1]), bias_axes="o"
-                ),
-                layers.Dropout(dropout),
-            ]
-        )
+        self.sequence = keras.Sequential([
+            layers.EinsumDense("bhwi,io->bhwo", (None, None, hidden_channels[0]), bias_axes="o"),
+            layers.Activation("gelu"),
+            layers.Dropout(dropout),
+            layers.EinsumDense("bhwi,io->bhwo", (None, None, hidden_channels[-1]), bias_axes="o"),
+            layers.Dropout(dropout),
+        ])
 
     def call(self, input):
         return self.sequence(input)
@@ -192,15 +153,7 @@ class SwinTransformerBlock(layers.Layer):
     """SwinTransformerBlock (torchvision/models/swin_transformer.py): n h w c -> n h w c."""
 
     def __init__(
-        self,
-        dim,
-        num_heads,
-        window_size,
-        shift_size,
-        mlp_ratio=4.0,
-        dropout=0.0,
-        stochastic_depth_prob=0.0,
-        **kwargs,
+        self, dim, num_heads, window_size, shift_size, mlp_ratio=4.0, dropout=0.0, stochastic_depth_prob=0.0, **kwargs
     ):
         super().__init__(**kwargs)
         self.norm1 = layers.LayerNormalization(epsilon=1e-05)
@@ -241,81 +194,48 @@ class SwinTransformer(layers.Layer):
 
     def __init__(self, embed_dim, num_classes=1000, **kwargs):
         super().__init__(**kwargs)
-        self.features = keras.Sequential(
-            [
-                keras.Sequential(
-                    [
-                        layers.Conv2D(embed_dim, 4, strides=4),
-                        layers.LayerNormalization(epsilon=1e-05),
-                    ]
+        self.features = keras.Sequential([
+            keras.Sequential([layers.Conv2D(embed_dim, 4, strides=4), layers.LayerNormalization(epsilon=1e-05)]),
+            keras.Sequential([
+                SwinTransformerBlock(embed_dim, 3, window_size=[7, 7], shift_size=[0, 0]),
+                SwinTransformerBlock(
+                    embed_dim, 3, window_size=[7, 7], shift_size=[3, 3], stochastic_depth_prob=0.018181818181818184
                 ),
-                keras.Sequential(
-                    [
-                        SwinTransformerBlock(
-                            embed_dim, 3, window_size=[7, 7], shift_size=[0, 0]
-                        ),
-                        SwinTransformerBlock(
-                            embed_dim,
-                            3,
-                            window_size=[7, 7],
-                            shift_size=[3, 3],
-                            stochastic_depth_prob=0.018181818181818184,
-                        ),
-                    ]
+            ]),
+            PatchMerging(embed_dim),
+            keras.Sequential([
+                SwinTransformerBlock(
+                    2 * embed_dim, 6, window_size=[7, 7], shift_size=[0, 0], stochastic_depth_prob=0.03636363636363637
                 ),
-                PatchMerging(embed_dim),
-                keras.Sequential(
-                    [
-                        SwinTransformerBlock(
-                            2 * embed_dim,
-                            6,
-                            window_size=[7, 7],
-                            shift_size=[0, 0],
-                            stochastic_depth_prob=0.03636363636363637,
-                        ),
-                        SwinTransformerBlock(
-                            2 * embed_dim,
-                            6,
-                            window_size=[7, 7],
-                            shift_size=[3, 3],
-                            stochastic_depth_prob=0.05454545454545456,
-                        ),
-                    ]
+                SwinTransformerBlock(
+                    2 * embed_dim, 6, window_size=[7, 7], shift_size=[3, 3], stochastic_depth_prob=0.05454545454545456
                 ),
-                PatchMerging(2 * embed_dim),
-                keras.Sequential(
-                    [
-                        SwinTransformerBlock(
-                            4 * embed_dim,
-                            12,
-                            window_size=[7, 7],
-                            shift_size=[0, 0] if i % 2 == 0 else [3, 3],
-                            stochastic_depth_prob=0.2 * (i + 4) / 11,
-                        )
-                        for i in range(6)
-                    ]
+            ]),
+            PatchMerging(2 * embed_dim),
+            keras.Sequential([
+                SwinTransformerBlock(
+                    4 * embed_dim,
+                    12,
+                    window_size=[7, 7],
+                    shift_size=[0, 0] if i % 2 == 0 else [3, 3],
+                    stochastic_depth_prob=0.2 * (i + 4) / 11,
+                )
+                for i in range(6)
+            ]),
+            PatchMerging(4 * embed_dim),
+            keras.Sequential([
+                SwinTransformerBlock(
+                    768,
+                    embed_dim // 4,
+                    window_size=[7, 7],
+                    shift_size=[0, 0],
+                    stochastic_depth_prob=0.18181818181818182,
                 ),
-                PatchMerging(4 * embed_dim),
-                keras.Sequential(
-                    [
-                        SwinTransformerBlock(
-                            768,
-                            embed_dim // 4,
-                            window_size=[7, 7],
-                            shift_size=[0, 0],
-                            stochastic_depth_prob=0.18181818181818182,
-                        ),
-                        SwinTransformerBlock(
-                            768,
-                            embed_dim // 4,
-                            window_size=[7, 7],
-                            shift_size=[3, 3],
-                            stochastic_depth_prob=0.2,
-                        ),
-                    ]
+                SwinTransformerBlock(
+                    768, embed_dim // 4, window_size=[7, 7], shift_size=[3, 3], stochastic_depth_prob=0.2
                 ),
-            ]
-        )
+            ]),
+        ])
         self.norm = layers.LayerNormalization(epsilon=1e-05)
         self.avgpool = layers.GlobalAveragePooling2D(keepdims=True)
         self.head = layers.Dense(num_classes)
@@ -333,6 +253,4 @@ class SwinTransformer(layers.Layer):
 
 def build_model(input_shape=(224, 224, 3)):
     x = keras.Input(input_shape, name="x")
-    return keras.Model(
-        x, SwinTransformer(embed_dim=96, name="model")(x), name="swin_transformer"
-    )
+    return keras.Model(x, SwinTransformer(embed_dim=96, name="model")(x), name="swin_transformer")

@@ -1,7 +1,6 @@
 """VisionTransformer, channels last.
 
-Written by kerascribe from
-`torchvision.models.vision_transformer.VisionTransformer`.
+Written by kerascribe from `torchvision.models.vision_transformer.VisionTransformer`.
 """
 
 import keras
@@ -16,15 +15,13 @@ class MLPBlock(layers.Layer):
 
     def __init__(self, in_dim, mlp_dim, dropout, **kwargs):
         super().__init__(**kwargs)
-        self.sequence = keras.Sequential(
-            [
-                layers.EinsumDense("bli,io->blo", (None, mlp_dim), bias_axes="o"),
-                layers.Activation("gelu"),
-                layers.Dropout(dropout),
-                layers.EinsumDense("bli,io->blo", (None, in_dim), bias_axes="o"),
-                layers.Dropout(dropout),
-            ]
-        )
+        self.sequence = keras.Sequential([
+            layers.EinsumDense("bli,io->blo", (None, mlp_dim), bias_axes="o"),
+            layers.Activation("gelu"),
+            layers.Dropout(dropout),
+            layers.EinsumDense("bli,io->blo", (None, in_dim), bias_axes="o"),
+            layers.Dropout(dropout),
+        ])
 
     def call(self, input):
         return self.sequence(input)
@@ -34,14 +31,10 @@ class MLPBlock(layers.Layer):
 class EncoderBlock(layers.Layer):
     """EncoderBlock (torchvision/models/vision_transformer.py): n l c -> n l c."""
 
-    def __init__(
-        self, num_heads, hidden_dim, mlp_dim, dropout, attention_dropout, **kwargs
-    ):
+    def __init__(self, num_heads, hidden_dim, mlp_dim, dropout, attention_dropout, **kwargs):
         super().__init__(**kwargs)
         self.ln_1 = layers.LayerNormalization(epsilon=1e-06)
-        self.self_attention = layers.MultiHeadAttention(
-            num_heads, hidden_dim // num_heads, dropout=attention_dropout
-        )
+        self.self_attention = layers.MultiHeadAttention(num_heads, hidden_dim // num_heads, dropout=attention_dropout)
         self.dropout = layers.Dropout(dropout)
         self.ln_2 = layers.LayerNormalization(epsilon=1e-06)
         self.mlp = MLPBlock(hidden_dim, mlp_dim, dropout)
@@ -60,28 +53,13 @@ class EncoderBlock(layers.Layer):
 class Encoder(layers.Layer):
     """Encoder (torchvision/models/vision_transformer.py): n l c -> n l c."""
 
-    def __init__(
-        self,
-        seq_length,
-        num_layers,
-        num_heads,
-        hidden_dim,
-        mlp_dim,
-        dropout,
-        attention_dropout,
-        **kwargs,
-    ):
+    def __init__(self, seq_length, num_layers, num_heads, hidden_dim, mlp_dim, dropout, attention_dropout, **kwargs):
         super().__init__(**kwargs)
-        self.pos_embedding = self.add_weight(
-            shape=(seq_length, hidden_dim), initializer="zeros", name="pos_embedding"
-        )
+        self.pos_embedding = self.add_weight(shape=(seq_length, hidden_dim), initializer="zeros", name="pos_embedding")
         self.dropout = layers.Dropout(dropout)
-        self.layers_ = keras.Sequential(
-            [
-                EncoderBlock(num_heads, hidden_dim, mlp_dim, dropout, attention_dropout)
-                for _ in range(num_layers)
-            ]
-        )
+        self.layers_ = keras.Sequential([
+            EncoderBlock(num_heads, hidden_dim, mlp_dim, dropout, attention_dropout) for _ in range(num_layers)
+        ])
         self.ln = layers.LayerNormalization(epsilon=1e-06)
 
     def call(self, input):
@@ -110,30 +88,16 @@ class VisionTransformer(layers.Layer):
         self.hidden_dim = hidden_dim
         seq_length = (image_size // patch_size) ** 2 + 1
         self.conv_proj = layers.Conv2D(hidden_dim, patch_size, strides=patch_size)
-        self.class_token = self.add_weight(
-            shape=(1, 1, hidden_dim), initializer="zeros", name="class_token"
-        )
-        self.encoder = Encoder(
-            seq_length,
-            num_layers,
-            num_heads,
-            hidden_dim,
-            mlp_dim,
-            dropout,
-            attention_dropout,
-        )
+        self.class_token = self.add_weight(shape=(1, 1, hidden_dim), initializer="zeros", name="class_token")
+        self.encoder = Encoder(seq_length, num_layers, num_heads, hidden_dim, mlp_dim, dropout, attention_dropout)
         self.heads = keras.Sequential([layers.Dense(num_classes)])
 
     def call(self, x):
         x = self.conv_proj(x)
         x = ops.concatenate(
             [
-                ops.broadcast_to(
-                    self.class_token, (ops.shape(x)[0], 1, self.hidden_dim)
-                ),
-                ops.reshape(
-                    x, (-1, ops.shape(x)[1] * ops.shape(x)[2], self.hidden_dim)
-                ),
+                ops.broadcast_to(self.class_token, (ops.shape(x)[0], 1, self.hidden_dim)),
+                ops.reshape(x, (-1, ops.shape(x)[1] * ops.shape(x)[2], self.hidden_dim)),
             ],
             axis=1,
         )
@@ -151,13 +115,7 @@ def build_model(input_shape=(224, 224, 3)):
     return keras.Model(
         x,
         VisionTransformer(
-            image_size=224,
-            patch_size=16,
-            num_layers=12,
-            num_heads=12,
-            hidden_dim=768,
-            mlp_dim=3072,
-            name="model",
+            image_size=224, patch_size=16, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072, name="model"
         )(x),
         name="vision_transformer",
     )

@@ -136,7 +136,7 @@ def test_layers_of_different_kinds_are_handed_in() -> None:
     port = ported(Network, 1, 5, 6)
     assert "def __init__(self, module, scale=1.0, shortcut=None, branch=False, **kwargs):" in port.source
     assert 'layers.EinsumDense("bli,io->blo", (None, dim)), 2.0, branch=True' in port.source
-    assert "self.first = Residual(\n            Mix(dim),\n            0.5,\n" in port.source
+    assert "self.first = Residual(Mix(dim), 0.5," in port.source
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5
 
 

@@ -64,7 +64,7 @@ def definition(*setup: Line) -> ClassDefinition:
 
 
 def text(*setup: Line) -> str:
-    return formatted(class_text(*shorter([definition(*setup)])))
+    return formatted(class_text(*shorter([definition(*setup)], 88), 88), 88)
 
 
 def configuration(source: str, *values: int) -> Any:
@@ -81,7 +81,7 @@ def configuration(source: str, *values: int) -> Any:
 def test_the_same_layers_are_made(line, stride, groups):
     once = text(line)
     assert once.count("layers.Conv2D(") == once.count("layers.DepthwiseConv2D(") == 1
-    plain = class_text(definition(line))
+    plain = class_text(definition(line), 88)
     assert plain.count("layers.Conv2D(") == 2
     values = (8, 16, 3, stride, 1, groups)
     assert configuration(once, *values) == configuration(plain, *values)

@@ -87,4 +87,4 @@ def test_input_shape_is_a_parameter():
 
 def test_formatter_refuses_what_is_no_python():
     with pytest.raises(InternalError, match="cannot be formatted"):
-        formatted("def (")
+        formatted("def (", 120)

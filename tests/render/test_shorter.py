@@ -31,12 +31,12 @@ def ops(name: str, *arguments: Code) -> Call:
 
 
 def rewritten(*lines: Line, setup: tuple[Line, ...] = ()) -> ClassDefinition:
-    (found,) = shorter([ClassDefinition("Block", ("Block.",), (), setup, VARIABLES, lines)])
+    (found,) = shorter([ClassDefinition("Block", ("Block.",), (), setup, VARIABLES, lines)], 88)
     return found
 
 
 def shown(definition: ClassDefinition) -> str:
-    return formatted(class_text(definition)).partition("def call(self, x, y, z):\n")[2]
+    return formatted(class_text(definition, 88), 88).partition("def call(self, x, y, z):\n")[2]
 
 
 def test_a_long_conditional_is_a_branch():
@@ -110,16 +110,17 @@ def test_blocks_whose_number_is_not_known_to_be_one_more_stay_apart():
 
 
 def both_expanded() -> Return:
-    """`ops.concatenate([self.expand1x1_act(self.expand1x1(x)), self.expand3x3_act(self.expand3x3(x))])`."""
+    """`ops.concatenate([self.expand1x1_activation(self.expand1x1(x)), …], axis=-1)`."""
     names = ("expand1x1", "expand3x3")
     parts = tuple(Call(Member(f"{name}_activation"), (Call(Member(name), (Name("x"),)),)) for name in names)
-    return Return(ops("concatenate", Sequence("list", parts)))
+    return Return(Call(Function("keras.ops.concatenate"), (Sequence("list", parts),), (("axis", Literal(-1)),)))
 
 
 def test_a_branch_takes_the_name_of_its_first_layer():
     *firsts, last = rewritten(both_expanded()).body
     assert [line.targets for line in firsts if isinstance(line, Assign)] == [("expand1x1",), ("expand3x3",)]
-    assert last == Return(ops("concatenate", Sequence("list", (Name("expand1x1"), Name("expand3x3")))))
+    names = Sequence("list", (Name("expand1x1"), Name("expand3x3")))
+    assert last == Return(Call(Function("keras.ops.concatenate"), (names,), (("axis", Literal(-1)),)))
 
 
 def test_a_branch_does_not_hide_a_function():

@@ -14,6 +14,8 @@ from transpiler.reserved import AMBIGUOUS, CORE, LOOP_BUILTINS, MODULE_NAMES
 
 RENAME = "rename."
 FRAMEWORKS = ("keras", "tf.keras")
+LINE_LENGTHS = (60, 320)
+"""The shortest that indented code can be read in, and the longest that the formatter takes."""
 OWN_NAMES = MODULE_NAMES | LOOP_BUILTINS | AMBIGUOUS | CORE
 
 
@@ -74,12 +76,20 @@ def _check_framework(_key: str, value: object, expr: Expr) -> Problem | None:
     return Problem(f"unknown framework '{value}'", expr.position, hint)
 
 
+def _check_line_length(key: str, value: object, expr: Expr) -> Problem | None:
+    shortest, longest = LINE_LENGTHS
+    if isinstance(value, int) and not isinstance(value, bool) and shortest <= value <= longest:
+        return None
+    return _kind_problem(key, expr, f"a whole number from {shortest} to {longest}, as in: {key} = 88")
+
+
 _CHECKS: dict[str, Callable[[str, object, Expr], Problem | None]] = {
     "prefix": _check_prefix,
     "package": _check_package,
     "keep_unused": _check_switch,
     "split": _check_switch,
     "framework": _check_framework,
+    "line_length": _check_line_length,
     RENAME: _check_rename,
 }
 STYLES = tuple(key for key in _CHECKS if key != RENAME)

@@ -45,4 +45,5 @@ def outline(program: LoweredProgram) -> ClassProgram:
         tuple(arguments),
         program.signature,
         program.style.framework,
+        program.style.line_length,
     )

@@ -110,6 +110,8 @@ class ClassProgram:
     signature: Signature
     framework: str = "keras"
     """How Keras is imported: "keras" or "tf.keras"."""
+    line_length: int = 120
+    """Characters that a line of the source may have."""
 
 
 @dataclass(frozen=True, slots=True)

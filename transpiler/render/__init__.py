@@ -23,7 +23,7 @@ def render(program: ClassProgram) -> str:
     Raises:
         InternalError: the program has a name that Python does not take, or a Sequential without its one list.
     """
-    return one_file(replace(program, classes=shorter(program.classes)))
+    return one_file(replace(program, classes=shorter(program.classes, program.line_length)))
 
 
 def render_package(program: ClassProgram) -> dict[str, str]:
@@ -38,4 +38,4 @@ def render_package(program: ClassProgram) -> dict[str, str]:
     Raises:
         InternalError: as `render`.
     """
-    return package_files(replace(program, classes=shorter(program.classes)))
+    return package_files(replace(program, classes=shorter(program.classes, program.line_length)))

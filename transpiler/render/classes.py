@@ -13,9 +13,16 @@ from transpiler.trees import code_of
 INDENT = "    "
 
 
-def class_text(definition: ClassDefinition) -> str:
-    """The text of a class, before formatting."""
-    described = docstring(definition.docstring)
+def class_text(definition: ClassDefinition, line_length: int) -> str:
+    """The text of a class, before formatting.
+
+    Args:
+        definition: the class.
+        line_length: characters that a line may have; a docstring that fits is one line.
+    """
+    on_one_line = docstring((" ".join(line for line in definition.docstring if line),))
+    fits = len(INDENT) + len(on_one_line) <= line_length
+    described = on_one_line if fits else docstring(definition.docstring)
     has_init = bool(definition.setup or definition.parameters)
     return rendered(
         "class.py.jinja",

@@ -12,11 +12,8 @@ from transpiler.render.used import classes_used
 LONG = 300
 """Lines from which on a file has contents."""
 
-WIDTH = 88
-"""The formatter's own line length."""
 
-
-def contents(classes: Sequence[ClassDefinition]) -> tuple[str, ...]:
+def contents(classes: Sequence[ClassDefinition], line_length: int) -> tuple[str, ...]:
     """A tree with one line for each class, from those that no other uses down.
 
     A class stands below the uppermost one that uses it; what a class uses besides is named behind its colon:
@@ -28,11 +25,12 @@ def contents(classes: Sequence[ClassDefinition]) -> tuple[str, ...]:
 
     Args:
         classes: children before parents.
+        line_length: characters that a line may have.
     """
     names = {definition.name for definition in classes}
     uses = {definition.name: classes_used(definition, names) for definition in classes}
     below = _tree(uses)
-    lines = [line for name in below[""] for line in _lines(name, below, uses, 1)]
+    lines = [line for name in below[""] for line in _lines(name, below, uses, 1, line_length)]
     return ("Classes, each below the uppermost that uses it, with what it uses besides:", *lines)
 
 
@@ -52,10 +50,12 @@ def _tree(uses: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
     return below
 
 
-def _lines(name: str, below: dict[str, list[str]], uses: dict[str, tuple[str, ...]], depth: int) -> Iterator[str]:
+def _lines(
+    name: str, below: dict[str, list[str]], uses: dict[str, tuple[str, ...]], depth: int, line_length: int
+) -> Iterator[str]:
     margin = "    " * depth
     elsewhere = ", ".join(other for other in uses[name] if other not in below[name])
     line = f"{name}: {elsewhere}" if elsewhere else name
-    yield from textwrap.wrap(line, WIDTH, initial_indent=margin, subsequent_indent=f"{margin}        ")
+    yield from textwrap.wrap(line, line_length, initial_indent=margin, subsequent_indent=f"{margin}        ")
     for other in below[name]:
-        yield from _lines(other, below, uses, depth + 1)
+        yield from _lines(other, below, uses, depth + 1, line_length)

@@ -1,4 +1,8 @@
-"""The formatter: ruff's, in black's style, as everybody has it without a configuration."""
+"""The formatter: ruff's, in black's style.
+
+Its preview style is asked for because of one thing, which SOURCE.md shows: the list of a Sequential opens on the line
+of the call, `keras.Sequential([`, and nothing is two levels deeper than it must be.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,20 @@ from ruff import find_ruff_bin  # type: ignore[import-untyped]
 from transpiler.errors import InternalError
 
 
-def formatted(source: str) -> str:
+def formatted(source: str, line_length: int) -> str:
     r"""Python source in black's style.
 
-    >>> formatted("x = [1,2]")
+    >>> formatted("x = [1,2]", 120)
     'x = [1, 2]\\n'
 
     Args:
         source: text of a module.
+        line_length: characters that a line may have.
 
     Raises:
         InternalError: the text is no Python.
     """
-    return _run(source, "format")
+    return _run(source, "format", "--preview", "--line-length", str(line_length))
 
 
 def with_sorted_names(source: str) -> str:

@@ -12,7 +12,7 @@ from transpiler.errors import InternalError
 from transpiler.outline.program import ClassProgram
 from transpiler.render.build_model import build_model_text
 from transpiler.render.classes import class_text
-from transpiler.render.contents import LONG, WIDTH, contents
+from transpiler.render.contents import LONG, contents
 from transpiler.render.expressions import text
 from transpiler.render.format import formatted, with_sorted_names
 from transpiler.render.helpers import helpers_for
@@ -30,11 +30,15 @@ _SERIALIZABLE = {
 def one_file(program: ClassProgram) -> str:
     """The text of `tf.py`, formatted."""
     helpers = [helper.text for helper in helpers_for(functions(program.classes))]
-    parts = [*helpers, *map(class_text, program.classes), build_model_text(program)]
+    parts = [
+        *helpers,
+        *(class_text(definition, program.line_length) for definition in program.classes),
+        build_model_text(program),
+    ]
     plain = module_text(program, heading(program), parts)
     if len(program.classes) == 1 or plain.count("\n") <= LONG:
         return plain
-    return module_text(program, (*heading(program), "", *contents(program.classes)), parts)
+    return module_text(program, (*heading(program), "", *contents(program.classes, program.line_length)), parts)
 
 
 def heading(program: ClassProgram, title: str = "", command: str = "kerascribe generate") -> tuple[str, ...]:
@@ -48,7 +52,8 @@ def heading(program: ClassProgram, title: str = "", command: str = "kerascribe g
         )
     else:
         lines.append(f"Written by kerascribe {__version__} from `{program.model_name}`.")
-    return tuple(part for line in lines for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""])
+    wrapped = (textwrap.wrap(line, program.line_length, break_on_hyphens=False) or [""] for line in lines)
+    return tuple(part for parts in wrapped for part in parts)
 
 
 def module_text(program: ClassProgram, header: Iterable[str], parts: Sequence[str], own: Sequence[str] = ()) -> str:
@@ -74,7 +79,7 @@ def module_text(program: ClassProgram, header: Iterable[str], parts: Sequence[st
         package=text(Literal(program.package)),
         body=body,
     )
-    return formatted(with_sorted_names(plain) if own else plain)
+    return formatted(with_sorted_names(plain) if own else plain, program.line_length)
 
 
 def _names_read(body: str) -> set[str]:

@@ -103,7 +103,7 @@ def _identifier(name: str) -> str:
 def _file_text(
     program: ClassProgram, key: tuple[str, ...], classes: list[ClassDefinition], place: Mapping[str, str]
 ) -> str:
-    parts = [class_text(definition) for definition in classes]
+    parts = [class_text(definition, program.line_length) for definition in classes]
     if any(definition.is_root for definition in classes):
         parts.append(build_model_text(program))
     names = {definition.name for definition in classes}
@@ -121,7 +121,7 @@ def _file_text(
     plain = module_text(program, title, parts, own)
     if len(classes) == 1 or plain.count("\n") <= LONG:
         return plain
-    return module_text(program, (*title, "", *contents(classes)), parts, own)
+    return module_text(program, (*title, "", *contents(classes, program.line_length)), parts, own)
 
 
 def _init_text(program: ClassProgram, place: Mapping[str, str]) -> str:
@@ -131,10 +131,10 @@ def _init_text(program: ClassProgram, place: Mapping[str, str]) -> str:
         if definition.is_root:
             exported[place[definition.name]].add(BUILD_MODEL)
     names = sorted(name for group in exported.values() for name in group)
-    header = docstring((*heading(program, command=COMMAND), "", *contents(program.classes)))
+    header = docstring((*heading(program, command=COMMAND), "", *contents(program.classes, program.line_length)))
     listed = ", ".join(f'"{name}"' for name in names)
     text = "\n".join((header, "", *_imports(exported), "", f"__all__ = [{listed}]", ""))
-    return formatted(with_sorted_names(text))
+    return formatted(with_sorted_names(text), program.line_length)
 
 
 def _imports(wanted: Mapping[str, set[str]]) -> Iterator[str]:

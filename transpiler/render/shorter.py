@@ -19,7 +19,6 @@ from transpiler.render.format import formatted
 from transpiler.render.made_once import is_made_twice
 from transpiler.render.used import functions
 
-_WIDTH = 88
 _MOST_ROUNDS = 6
 _DEPTH = 2
 """How deep the lines of a method stand."""
@@ -34,10 +33,11 @@ class _Statement:
     taken: frozenset[str]
     """Names of functions that the class calls."""
     is_call: bool
+    line_length: int
 
     def ways(self) -> tuple[Lines, ...]:
         """The statement as it is and its alternatives; none where there is nothing to choose."""
-        if not any(len(text) > _WIDTH for text in statement_texts((self.line,), self.depth)):
+        if not any(len(text) > self.line_length for text in statement_texts((self.line,), self.depth)):
             return ()
         others = tuple(alternatives(self.line, self.after, self.taken, is_call=self.is_call))
         return ((self.line,), *others) if others else ()
@@ -49,19 +49,20 @@ class _Statement:
         return "\n".join((*nest, *statement_texts(way, self.depth)))
 
 
-def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
+def shorter(classes: Sequence[ClassDefinition], line_length: int) -> tuple[ClassDefinition, ...]:
     """The classes with as few lines as their statements can be written in.
 
     Args:
         classes: every name is final.
+        line_length: characters that a line may have.
     """
     result = tuple(classes)
     heights: dict[str, int] = {}
     for _ in range(_MOST_ROUNDS):
-        statements = list(_statements(result))
+        statements = list(_statements(result, line_length))
         choices = {number: ways for number, statement in enumerate(statements) if (ways := statement.ways())}
         texts = {statements[number].text(way) for number, ways in choices.items() for way in ways}
-        heights |= _heights(sorted(texts - heights.keys()))
+        heights |= _heights(sorted(texts - heights.keys()), line_length)
         chosen: dict[int, Lines] = {}
         for number, ways in choices.items():
             statement = statements[number]
@@ -74,9 +75,9 @@ def shorter(classes: Sequence[ClassDefinition]) -> tuple[ClassDefinition, ...]:
     return result
 
 
-def _statements(classes: Sequence[ClassDefinition]) -> Iterator[_Statement]:
+def _statements(classes: Sequence[ClassDefinition], line_length: int) -> Iterator[_Statement]:
     def below(lines: Lines, depth: int, after: Lines, *, is_call: bool) -> Iterator[_Statement]:
-        statement = partial(_Statement, taken=taken, is_call=is_call)
+        statement = partial(_Statement, taken=taken, is_call=is_call, line_length=line_length)
         for place, line in enumerate(lines):
             rest = (*lines[place + 1 :], *after)
             match line:
@@ -97,11 +98,11 @@ def _statements(classes: Sequence[ClassDefinition]) -> Iterator[_Statement]:
         yield from below(definition.body, _DEPTH, (), is_call=True)
 
 
-def _heights(texts: Sequence[str]) -> dict[str, int]:
+def _heights(texts: Sequence[str], line_length: int) -> dict[str, int]:
     """How many lines the formatter makes of each."""
     if not texts:
         return {}
-    parts = formatted("\n\n\n".join(texts)).split("class Trial:")[1:]
+    parts = formatted("\n\n\n".join(texts), line_length).split("class Trial:")[1:]
     return {text: len(part.strip().splitlines()) for text, part in zip(texts, parts, strict=True)}
 
 

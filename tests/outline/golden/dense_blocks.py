@@ -1,7 +1,7 @@
 """DenseNet, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:DenseNet` with `net.rules` (sha256 0123abcd).
-Do not edit: change the rules and run `kerascribe generate net.rules`.
+Written by kerascribe 0.1.0 from `model.py:DenseNet` with `net.rules` (sha256 0123abcd). Do not edit: change the rules
+and run `kerascribe generate net.rules`.
 """
 
 import keras
@@ -51,9 +51,7 @@ class DenseNet(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.features = keras.Sequential(
-            [DenseBlock(2, 4), *[DenseBlock(3, 4) for _ in range(2)]]
-        )
+        self.features = keras.Sequential([DenseBlock(2, 4), *[DenseBlock(3, 4) for _ in range(2)]])
 
     def call(self, x):
         return self.features(x)

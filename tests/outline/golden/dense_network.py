@@ -1,7 +1,7 @@
 """DenseNet, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:DenseNet` with `net.rules` (sha256 0123abcd).
-Do not edit: change the rules and run `kerascribe generate net.rules`.
+Written by kerascribe 0.1.0 from `model.py:DenseNet` with `net.rules` (sha256 0123abcd). Do not edit: change the rules
+and run `kerascribe generate net.rules`.
 """
 
 import keras
@@ -35,9 +35,7 @@ class DenseNet(layers.Layer):
         super().__init__(**kwargs)
         self.denselayers = [DenseLayer(4) for _ in range(3)]
         self.scale = self.add_weight(shape=(15,), initializer="zeros", name="scale")
-        self.steps = self.add_weight(
-            shape=(), initializer="zeros", dtype="int64", trainable=False, name="steps"
-        )
+        self.steps = self.add_weight(shape=(), initializer="zeros", dtype="int64", trainable=False, name="steps")
 
     def call(self, x):
         new_features = self.denselayers[0]([x])

@@ -1,7 +1,7 @@
 """ResNet, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:ResNet` with `net.rules` (sha256 0123abcd).
-Do not edit: change the rules and run `kerascribe generate net.rules`.
+Written by kerascribe 0.1.0 from `model.py:ResNet` with `net.rules` (sha256 0123abcd). Do not edit: change the rules and
+run `kerascribe generate net.rules`.
 """
 
 import keras
@@ -14,36 +14,25 @@ serializable = keras.saving.register_keras_serializable(package="res_net")
 class Bottleneck(layers.Layer):
     """Bottleneck (model.py:10): n h w c1 -> n h w c2."""
 
-    def __init__(
-        self, planes, stride=1, downsample=False, groups=1, base_width=64, **kwargs
-    ):
+    def __init__(self, planes, stride=1, downsample=False, groups=1, base_width=64, **kwargs):
         super().__init__(**kwargs)
         width = int(planes * (base_width / 64.0)) * groups
         self.conv1 = layers.Conv2D(width, 1, use_bias=False)
         self.bn1 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         conv = layers.Conv2D(
-            width,
-            3,
-            strides=stride,
-            padding="same" if stride == 1 else "valid",
-            groups=groups,
-            use_bias=False,
+            width, 3, strides=stride, padding="same" if stride == 1 else "valid", groups=groups, use_bias=False
         )
-        self.conv2 = (
-            conv if stride == 1 else keras.Sequential([layers.ZeroPadding2D(1), conv])
-        )
+        self.conv2 = conv if stride == 1 else keras.Sequential([layers.ZeroPadding2D(1), conv])
         self.bn2 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.conv3 = layers.Conv2D(planes * 4, 1, use_bias=False)
         self.bn3 = layers.BatchNormalization(momentum=0.9, epsilon=1e-05)
         self.relu = layers.ReLU()
         self.downsample = None
         if downsample:
-            self.downsample = keras.Sequential(
-                [
-                    layers.Conv2D(planes * 4, 1, strides=stride, use_bias=False),
-                    layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
-                ]
-            )
+            self.downsample = keras.Sequential([
+                layers.Conv2D(planes * 4, 1, strides=stride, use_bias=False),
+                layers.BatchNormalization(momentum=0.9, epsilon=1e-05),
+            ])
 
     def call(self, x):
         out = self.conv1(x)
@@ -66,15 +55,9 @@ class ResNet(layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.layer1 = keras.Sequential(
-            [Bottleneck(8, downsample=True), *[Bottleneck(8) for _ in range(2)]]
-        )
-        self.layer2 = keras.Sequential(
-            [Bottleneck(16, 2, downsample=True), Bottleneck(16)]
-        )
-        self.layer3 = keras.Sequential(
-            [Bottleneck(32, 2, downsample=True), Bottleneck(32)]
-        )
+        self.layer1 = keras.Sequential([Bottleneck(8, downsample=True), *[Bottleneck(8) for _ in range(2)]])
+        self.layer2 = keras.Sequential([Bottleneck(16, 2, downsample=True), Bottleneck(16)])
+        self.layer3 = keras.Sequential([Bottleneck(32, 2, downsample=True), Bottleneck(32)])
 
     def call(self, x):
         x = self.layer1(x)

@@ -1,7 +1,7 @@
 """SlimNeck, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `net.rules` (sha256 0123abcd).
-Do not edit: change the rules and run `kerascribe generate net.rules`.
+Written by kerascribe 0.1.0 from `model.py:SlimNeck` with `net.rules` (sha256 0123abcd). Do not edit: change the rules
+and run `kerascribe generate net.rules`.
 """
 
 import keras
@@ -17,23 +17,12 @@ class TFConv(layers.Layer):
     def __init__(self, c1, c2, k=1, s=1, p=None, g=1, act=True, **kwargs):
         super().__init__(**kwargs)
         if c1 == g:
-            self.conv = layers.DepthwiseConv2D(
-                k, strides=s, padding="same", use_bias=False
-            )
-        elif s != 1:
-            self.conv = keras.Sequential(
-                [
-                    layers.ZeroPadding2D(k // 2 if p is None else p),
-                    layers.Conv2D(c2, k, strides=s, groups=g, use_bias=False),
-                ]
-            )
+            self.conv = layers.DepthwiseConv2D(k, strides=s, padding="same", use_bias=False)
         else:
-            self.conv = layers.Conv2D(c2, k, padding="same", groups=g, use_bias=False)
+            conv = layers.Conv2D(c2, k, strides=s, padding="same" if s == 1 else "valid", groups=g, use_bias=False)
+            self.conv = keras.Sequential([layers.ZeroPadding2D(k // 2 if p is None else p), conv]) if s != 1 else conv
         self.bn = layers.BatchNormalization(momentum=0.97)
-        if act:
-            self.act = layers.Activation("silu" if act is True else act)
-        else:
-            self.act = layers.Identity()
+        self.act = layers.Activation("silu" if act is True else act) if act else layers.Identity()
 
     def call(self, x):
         return self.act(self.bn(self.conv(x)))
@@ -65,9 +54,7 @@ class TFC3(layers.Layer):
         self.cv1 = TFConv(c1, c_)
         self.cv2 = TFConv(c1, c_)
         self.cv3 = TFConv(2 * c_, c2)
-        self.m = keras.Sequential(
-            [TFBottleneck(c_, c_, shortcut, g, e=1.0) for _ in range(n)]
-        )
+        self.m = keras.Sequential([TFBottleneck(c_, c_, shortcut, g, e=1.0) for _ in range(n)])
 
     def call(self, x):
         return self.cv3(ops.concatenate([self.m(self.cv1(x)), self.cv2(x)], axis=-1))
@@ -91,17 +78,12 @@ class TFGSConv(layers.Layer):
 
 @serializable
 class TFGSBottleneck(layers.Layer):
-    """GSBottleneck (model.py:10): n h w c1 -> n h w c2.
-
-    Never called in torch: conv, shortcut.
-    """
+    """GSBottleneck (model.py:10): n h w c1 -> n h w c2. Never called in torch: conv, shortcut."""
 
     def __init__(self, c1, c2, **kwargs):
         super().__init__(**kwargs)
         c_ = c2 // 2
-        self.conv_lighting = keras.Sequential(
-            [TFGSConv(c1, c_), TFGSConv(c_, c2, act=False)]
-        )
+        self.conv_lighting = keras.Sequential([TFGSConv(c1, c_), TFGSConv(c_, c2, act=False)])
 
     def call(self, x):
         return self.conv_lighting(x)

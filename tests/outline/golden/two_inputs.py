@@ -1,7 +1,7 @@
 """Pair, channels last.
 
-Written by kerascribe 0.1.0 from `model.py:Pair` with `net.rules` (sha256 0123abcd). Do
-not edit: change the rules and run `kerascribe generate net.rules`.
+Written by kerascribe 0.1.0 from `model.py:Pair` with `net.rules` (sha256 0123abcd). Do not edit: change the rules and
+run `kerascribe generate net.rules`.
 """
 
 import keras
