@@ -230,7 +230,7 @@ class MemberWriter:
 
     def _listed(self, items: tuple[Code, ...], counted: Callable[[int], Code]) -> Iterator[Code]:
         """The elements of a list with repeated ones as comprehensions."""
-        for segment in segments(items, counted):
+        for segment in segments(items, counted, self.classes):
             if isinstance(segment, Comprehension):
                 yield segment
             else:

@@ -235,4 +235,4 @@ def _comprehension(code: Comprehension) -> str:
     if len(code.items) == 1:
         return f"{text(code.items[0])} {turns}"
     layer = usable("layer", {*names_in(code), *code.variables})
-    return f"{layer} {turns} for {layer} in ({', '.join(map(text, code.items))})"
+    return f"{layer} {turns} for {layer} in ({', '.join(map(_item, code.items))})"
