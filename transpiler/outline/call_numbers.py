@@ -31,7 +31,19 @@ SIZES = 1 << 20
 _AXES = 16
 _SHAPED = frozenset({"reshape", "broadcast_to", "roll"})
 """Functions among whose arguments small numbers are sizes, too."""
-_SIZED = _SHAPED | {"index", "split", "arange", "zeros", "ones", "full", "pad", "pad_axes", "resize", "linspace"}
+_SIZED = _SHAPED | {
+    "index",
+    "split",
+    "repeat",
+    "arange",
+    "zeros",
+    "ones",
+    "full",
+    "pad",
+    "pad_axes",
+    "resize",
+    "linspace",
+}
 """What takes sizes at all: a number anywhere else is one only if an attribute says so."""
 _SMALL = 2
 """From this number on, a size is told apart from an axis that is not there."""

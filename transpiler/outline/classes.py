@@ -33,6 +33,7 @@ from transpiler.outline.init_source import read_init
 from transpiler.outline.lines import BranchItem, Item, JoinItem, body_codes
 from transpiler.outline.local_names import UnassignedError
 from transpiler.outline.members import MemberWriter
+from transpiler.outline.merged_axes import with_the_rest
 from transpiler.outline.names import LAYER_ATTRIBUTES
 from transpiler.outline.program import Assign, ClassDefinition, If, Line, Parameter, Required
 from transpiler.outline.recover import ChildFact, Scope
@@ -313,7 +314,7 @@ class _ClassMaker:
         return BranchItem(self._branch_test(item), then, otherwise, joins)
 
     def _step(self, step: MergedStep) -> Item:
-        code = self.settings.numbers.distinguished(self.writer.resolved(step.codes[0]))
+        code = with_the_rest(self.settings.numbers.distinguished(self.writer.resolved(step.codes[0])))
         names = step.step.names
         is_gathered = len(names) == 1 and names[0] is not None and names[0].endswith(GATHERED)
         gathered = names[0].removesuffix(GATHERED) if is_gathered and names[0] else None

@@ -19,6 +19,7 @@ from transpiler.outline.names import usable
 from transpiler.outline.program import Assign, If, Line, Return
 from transpiler.render.made_once import made_once
 from transpiler.render.one_comprehension import in_one_comprehension
+from transpiler.render.padding_once import padding_once
 from transpiler.trees import children, names_in, transform, walk
 
 Lines: TypeAlias = tuple[Line, ...]
@@ -49,6 +50,7 @@ def alternatives(line: Line, after: Sequence[Line], taken: Container[str] = (), 
     if not is_call:
         if isinstance(line, Assign) and (whole := transform(line.value, in_one_comprehension)) != line.value:
             yield (replace(line, value=whole),)
+        yield from padding_once(line, after)
         for conv, rest in made_once(line, after):
             yield (conv, rest)
             yield (*_settled(conv), *_settled(rest))
