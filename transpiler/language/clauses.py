@@ -28,7 +28,7 @@ from transpiler.language.syntax import (
     WeightEntry,
 )
 
-VERBS = ("permute", "transpose", "reshape", "expand", "select", "slice", "split", "unbind", "identity")
+VERBS = ("permute", "transpose", "reshape", "expand", "repeat", "select", "slice", "split", "unbind", "identity")
 
 _ONCE = ("when", "target", "calls", "writes", "pointwise")
 

@@ -31,6 +31,7 @@ VIEW_ARGUMENTS = {
     "transpose": (2, 2),
     "reshape": (0, 0),
     "expand": (0, 0),
+    "repeat": (0, 0),
     "select": (2, 2),
     "slice": (1, 4),
     "split": (1, 1),

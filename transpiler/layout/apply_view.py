@@ -55,6 +55,10 @@ def _expand(_: BodyBuilder, tensor: Tensor, __: list[Any], results: tuple[Value,
     return (views.expanded(tensor, results[0].shape),)
 
 
+def _repeat(body: BodyBuilder, tensor: Tensor, _: list[Any], results: tuple[Value, ...]) -> tuple[Tensor, ...]:
+    return (views.repeated(body, tensor, results[0].shape),)
+
+
 def _permute(_: BodyBuilder, tensor: Tensor, arguments: list[Any], __: tuple[Value, ...]) -> tuple[Tensor, ...]:
     return (views.permuted(tensor, [int(dim) for dim in arguments[0]]),)
 
@@ -91,6 +95,7 @@ _VERBS: Mapping[str, Verb] = {
     "identity": _identity,
     "reshape": _reshape,
     "expand": _expand,
+    "repeat": _repeat,
     "permute": _permute,
     "transpose": _transpose,
     "select": _select,

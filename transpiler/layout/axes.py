@@ -25,6 +25,10 @@ Origins = tuple[frozenset[int], ...]
 """For each dimension of a view, the dimensions of the viewed tensor out of which it takes atoms."""
 
 
+CHANNELS_LAST_RANKS = (4, 5)
+"""Of tensors that Keras has with channels last and torch with channels behind the batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """`dims`: sizes of the atoms of each torch dimension. `axes`: atom numbers of each Keras axis."""

@@ -233,12 +233,16 @@ class BodyBuilder:
         """A size as code: a number, or read from a tensor in scope."""
         if isinstance(size, int):
             return Literal(size)
+        return self.size_in_scope(size) or self._computed_size(size)
+
+    def size_in_scope(self, size: sympy.Expr) -> Code | None:
+        """A dynamic size as it is read from a tensor in scope that has it; None if none has."""
         # The latest tensor: those before it need not be kept for their sizes. Of arguments the first.
         for held in (*reversed(self.scope[len(self._given) :]), *self._given):
             for place, axis in enumerate(held.layout.physical_shape):
                 if not isinstance(axis, int) and same(axis, size):
                     return Index(Call(SHAPE, (held.code,)), (Literal(place),))
-        return self._computed_size(size)
+        return None
 
     def _computed_size(self, size: sympy.Expr) -> Code:
         if isinstance(size, sympy.Integer):

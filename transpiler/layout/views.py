@@ -17,6 +17,7 @@ from transpiler.errors import InternalError
 from transpiler.keras_functions import RESHAPE, SPLIT, UNSTACK
 from transpiler.language.syntax import Pattern
 from transpiler.layout.axes import (
+    CHANNELS_LAST_RANKS,
     Axes,
     Layout,
     expand,
@@ -28,7 +29,7 @@ from transpiler.layout.axes import (
     reshape_alike,
     standard,
 )
-from transpiler.layout.body import BodyBuilder, Held, Tensor
+from transpiler.layout.body import BodyBuilder, Held, Tensor, Unpoured
 from transpiler.layout.orders import as_torch
 from transpiler.layout.sizes import One, divide, product, same
 from transpiler.lift.program import Size, SymbolicSize
@@ -97,6 +98,22 @@ def _has_ones(layout: Layout) -> bool:
 def expanded(tensor: Tensor, shape: Sequence[Size]) -> Tensor:
     """torch's `expand`: the new atoms lie nowhere until an operator needs them."""
     return viewed(tensor, expand(tensor.layout, shape))
+
+
+def repeated(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor:
+    """torch's `repeat` of units: as `expand`, but what is computed and copied for each sample lies as an input does.
+
+    It is what an author begins with before a loop, whose turns go on with tensors that have a batch: so do all turns.
+    """
+    wide = expanded(tensor, shape)
+    had = tensor.layout.shape
+    is_grown = len(had) < len(shape) or had[0] == 1
+    if isinstance(wide, Unpoured) or len(shape) not in CHANNELS_LAST_RANKS or not is_grown:
+        return wide
+    if isinstance(shape[0], int) or body.size_in_scope(shape[0]) is None:
+        return wide
+    lying = (0, *range(2, len(shape)), 1)
+    return body.arrange(wide, wide.layout, tuple(wide.layout.atoms_of(dim) for dim in lying))
 
 
 def rearranged(tensor: Tensor, pattern: Pattern, sizes: dict[str, int]) -> Tensor:

@@ -10,7 +10,7 @@ from transpiler import code as out
 from transpiler.code import Code
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.language.syntax import ModelDeclaration, Pattern
-from transpiler.layout.axes import Layout, fuse, ordered
+from transpiler.layout.axes import CHANNELS_LAST_RANKS, Layout, fuse, ordered
 from transpiler.layout.body import Held, Line
 from transpiler.layout.lower import BlockLowering
 from transpiler.layout.program import LaidOut
@@ -21,8 +21,6 @@ from transpiler.lift.program import Size, Value, output_values
 from transpiler.lowered import Argument, ModelInput, ModelOutput, Signature
 from transpiler.match.program import MatchedProgram
 from transpiler.weights.plan import Dropped, Tied
-
-_CHANNELS_LAST_RANKS = (4, 5)
 
 
 def layout(
@@ -97,7 +95,7 @@ def _order(value: Value, pattern: Pattern | None) -> tuple[int, ...]:
                 Diagnostic(f"pattern {pattern.text!r} is not an order of {rank} dimensions", str(pattern.position))
             )
         return tuple(left.index(letter) for letter in right)
-    if rank in _CHANNELS_LAST_RANKS:
+    if rank in CHANNELS_LAST_RANKS:
         return (0, *range(2, rank), 1)
     return tuple(range(rank))
 

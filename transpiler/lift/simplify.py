@@ -65,7 +65,8 @@ def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], resu
     """`repeat` of dimensions of size 1 and fills of dynamic size, as an `expand`, which costs nothing."""
     name = str(operator).rsplit(".", 1)[0]
     if name in ("aten.repeat", "aten.tile") and _repeats_units(arguments["self"], result.shape):
-        return emit(aten.expand.default, {"self": arguments["self"], "size": sizes_in(result.shape)}, result.shape)
+        size = sizes_in(result.shape)
+        return emit(aten.expand_copy.default, {"self": arguments["self"], "size": size}, result.shape)
     if name in _FILLS and any(not isinstance(size, int) for size in result.shape):
         shape = [size if isinstance(size, int) else 1 for size in result.shape]
         filled = emit(operator, {**arguments, "size": shape}, shape)
