@@ -355,7 +355,7 @@ def _with_merged(shape: CodeSequence, before: Axes, after: Axes) -> CodeSequence
     items = list(shape.items)
     for place, (code, axis) in enumerate(zip(items[:-1], after, strict=False)):
         merged = _merged_axes(before, axis)
-        if isinstance(code, Literal) and code.value != -1 and len(merged) > 1:
+        if isinstance(code, Literal) and code.value != -1 and merged:
             items[place] = MergedSize(code.value, merged)
     return CodeSequence("tuple", tuple(items))
 

@@ -108,7 +108,8 @@ class CallNumbers:
         telling = varies or (isinstance(first, int) and first >= LARGE)
         small = hole.use.function in _SHAPED and isinstance(first, int) and first >= _SMALL
         if hole.use.function == "arange":  # counts pixels, whatever else may have the same number
-            return self._first([*self.sizes, *self._size_pairs], values) if telling else None
+            found = self._first([*self.sizes, *self._size_pairs], values) if telling else None
+            return found or (self._first(self._quotients, values) if varies else None)
         if telling or small or isinstance(first, float):
             found = self._first([*self.settings, *self._roots], values)
             if found is not None:
@@ -300,15 +301,22 @@ class CallNumbers:
         ]
 
     @cached_property
+    def _known_integers(self) -> list[tuple[Code, _Vector]]:
+        known = (*self.settings, *self._numbers)
+        return [pair for pair in known if all(isinstance(value, int) for value in pair[1])][:_MOST_ATOMS]
+
+    @cached_property
+    def _quotients(self) -> list[tuple[Code, _Vector]]:
+        """What the constructor knows, divided by something else that it knows: `input_size[1] // stride[1]`."""
+        known = self._known_integers
+        return [pair for one in known for other in known if (pair := _divided(one, other)) is not None]
+
+    @cached_property
     def _pairs(self) -> list[tuple[Code, _Vector]]:
         """Arithmetic on two of them, what is likely first."""
-        settings = [pair for pair in self.settings if all(isinstance(value, int) for value in pair[1])]
-        numbers = [pair for pair in self._numbers if all(isinstance(value, int) for value in pair[1])]
-        known = [*settings, *numbers][:_MOST_ATOMS]
+        known = self._known_integers
         windows = self._size_pairs
-        found: list[tuple[Code, _Vector]] = []
-        found += [pair for one in known for other in known if (pair := _divided(one, other)) is not None]
-        found += windows
+        found = [*self._quotients, *windows]
         found += [_times(one, other) for place, one in enumerate(known) for other in known[place:]]
         found += [_times(one, other) for place, one in enumerate(self.sizes) for other in self.sizes[place:]]
         written = numbers_written(self._forward)

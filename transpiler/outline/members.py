@@ -12,7 +12,6 @@ from transpiler.code import (
     Comprehension,
     Conditional,
     Function,
-    Index,
     Literal,
     Name,
     Sequence,
@@ -125,7 +124,7 @@ class MemberWriter:
         def change(node: Code) -> Code | None:
             match node:
                 case ElementHole():
-                    return Index(self.settings.series(self.holes[node.number]), (INDEX,))
+                    return self.settings.element(self.holes[node.number])
                 case Series():
                     count = Call(Name("range"), (transform(node.count, change),))
                     return Comprehension("list", (transform(node.items[0], change),), (INDEX.name,), count)

@@ -33,7 +33,11 @@ def completed(lists: Rows[tuple[Code, ...]]) -> list[tuple[Call, ...]] | None:
     every = [call for items in calls for call in items]
     functions = {call.function for call in every}
     is_one = len(functions) == 1 and all(len(own) == len(items) for own, items in zip(calls, lists, strict=True))
-    if not is_one or type(every[0].function) is not Name or any(call.arguments for call in every):
+    if not is_one or not any(len(repeated(items)) >= FEWEST for items in calls):
+        return None
+    if type(every[0].function) is not Name:  # layers of Keras's, for which a block is not there to say how many
+        return calls if len(set(map(len, calls))) > 1 else None
+    if any(call.arguments for call in every):
         return None
     names = list(dict.fromkeys(name for call in every for name, _ in call.keywords))
     full = [tuple(_with_all(call, names) for call in items) for items in calls]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from transpiler.code import Binary, Code, Conditional, Function, Literal, Name, Unary
+from transpiler.code import Binary, Code, Conditional, Function, Index, Literal, Name, Unary
 from transpiler.lowered import Basic
 from transpiler.outline.call_numbers import CallNumbers
 from transpiler.outline.choices import find_question, negated
@@ -17,7 +17,16 @@ from transpiler.outline.keras_calls import default_of, usual
 from transpiler.outline.names import LAYER_ATTRIBUTES, LAYER_KEYWORDS, snake, usable
 from transpiler.outline.program import Required
 from transpiler.outline.recover import Scope
+from transpiler.outline.series import INDEX
 from transpiler.trees import code_of, is_value, key_of, transform
+
+
+def _integers(values: Basic) -> list[int]:
+    """The elements of a list of whole numbers, none of anything else."""
+    if not isinstance(values, list | tuple):
+        return []
+    found = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return found if len(found) == len(values) else []
 
 
 class Settings:
@@ -61,6 +70,15 @@ class Settings:
         if key not in self._solved:
             self._solved[key] = self._solved_in_call(hole) if hole.use.in_call else self._solved_hole(hole)
         return self._solved[key]
+
+    def element(self, hole: HoleFact) -> Code:
+        """What a value is at place `i` of a list: `drop_path[i]`, `kernel_size[i] // 2`."""
+        halves = {row: [2 * value for value in _integers(values)] for row, values in hole.values.items()}
+        for name in self.scope.arguments:
+            wholes = {row: _integers(self.scope.scopes[row][name]) for row in hole.values}
+            if all(wholes[row] and [whole - whole % 2 for whole in wholes[row]] == halves[row] for row in wholes):
+                return Binary("//", Index(Name(name), (INDEX,)), Literal(2))
+        return Index(self.series(hole), (INDEX,))
 
     def series(self, hole: HoleFact) -> Name:
         """The argument, or a parameter of ours, that holds a value for each place of a list."""
