@@ -25,21 +25,18 @@ class Conv2dNormActivation(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        conv_padding = "same" if stride == 1 else "valid"
         self.sequence = keras.Sequential([
             *([layers.ZeroPadding2D(kernel_size // 2)] if stride != 1 else []),
             layers.DepthwiseConv2D(
-                kernel_size,
-                strides=stride,
-                padding="same" if stride == 1 else "valid",
-                dilation_rate=dilation,
-                use_bias=False,
+                kernel_size, strides=stride, padding=conv_padding, dilation_rate=dilation, use_bias=False
             )
             if in_channels == groups
             else layers.Conv2D(
                 out_channels,
                 kernel_size,
                 strides=stride,
-                padding="same" if stride == 1 else "valid",
+                padding=conv_padding,
                 dilation_rate=dilation,
                 groups=groups,
                 use_bias=False,

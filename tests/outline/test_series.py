@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tests.networks import randomise
 from transpiler.capture.constructors import recording
 from transpiler.port import Port, transpile
 
@@ -79,4 +80,46 @@ def test_lists_of_one_kind_are_a_series_beside_other_lists() -> None:
         model = nn.Sequential(Mixed(4, [], pair=True), Mixed(4, [0.1, 0.2]), Mixed(4, [0.3, 0.35, 0.4, 0.5]))
     port = transpile(model.eval(), (torch.randn(2, 4, 7, 9),), constructors=constructors)
     assert port.source.count("Block(dim, ") == 1
+    assert port.verify(batches=(1, 3)).max_rel_err < 1e-5
+
+
+class SplitConv(nn.Module):
+    """Convolutions with kernels of several sizes, each for its share of the channels."""
+
+    def __init__(self, dim: int, kernel_sizes: list[int], stride: int = 1) -> None:
+        super().__init__()
+        self.share = dim // len(kernel_sizes)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(self.share, self.share, size, stride, size // 2, groups=self.share) for size in kernel_sizes
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([conv(part) for conv, part in zip(self.convs, x.split(self.share, 1), strict=True)], 1)
+
+
+class Mixer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            SplitConv(12, [3, 5, 7], 2),
+            SplitConv(12, [3, 5]),
+            SplitConv(12, [3, 5, 7, 9]),
+            SplitConv(12, [9, 3, 5, 7], 2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x)
+
+
+def test_layers_of_keras_are_made_over_the_list_that_torch_was_given() -> None:
+    with recording() as constructors:
+        model = Mixer()
+    randomise(model.eval(), 0)
+    port = transpile(model, (torch.randn(1, 12, 20, 24),), constructors=constructors)
+    assert port.source.count("class SplitConv") == 1
+    written = " ".join(port.source.split())
+    assert (
+        "layers.ZeroPadding2D(kernel_sizes[i] // 2), layers.DepthwiseConv2D(kernel_sizes[i], strides=stride)" in written
+    )
+    assert 'layers.DepthwiseConv2D(kernel_sizes[i], padding="same") for i in range(' in written
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5

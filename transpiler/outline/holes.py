@@ -337,11 +337,17 @@ def _series(lists: Rows[tuple[Code, ...]]) -> list[tuple[Call, ...]] | None:
 def _grouped_lists(codes: Rows[Code], group: list[int]) -> list[list[int]]:
     lists = [_items(codes[place]) for place in group]
     known = [items for items in lists if items is not None]
-    if len(known) < len(lists) or _series(known) is not None or aligned(known) is not None:
+    if len(known) < len(lists) or _series(known) is not None:
         return [group]
-    alike: dict[object, list[int]] = {}
+    alike: dict[frozenset[object], list[int]] = {}
     for place, items in zip(group, known, strict=True):
         alike.setdefault(frozenset(head(item) for item in items), []).append(place)
+    each_a_series = all(len(kinds) == 1 for kinds in alike) and any(
+        _series([items for place, items in zip(group, known, strict=True) if place in places])
+        for places in alike.values()
+    )
+    if aligned(known) is not None and not each_a_series:
+        return [group]
     if len(alike) > 1:
         return [part for places in alike.values() for part in _grouped_lists(codes, places)]
     parts: dict[object, list[int]] = {}
