@@ -237,3 +237,21 @@ def test_as_many_weights_as_a_window_has_pairs_of_places():
     assert found(scope, [(1225,), (1225,)], "shape") == "((window[0] * window[1]) ** 2,)"
     assert found(scope, [(35,), (35,)], "shape") == "(35,)"  # a small number may be any
     assert found(scope, [(1226,), (1226,)], "shape") == "(1226,)"
+
+
+@pytest.mark.parametrize(
+    ("init", "expected"),
+    [
+        pytest.param("self.conv = nn.Conv2d(width, doubled(width, 2), 3)", "2 * width", id="torch writes the factor"),
+        pytest.param("self.conv = nn.Conv2d(width, doubled(width), 3)", "64", id="it writes no 2"),
+        pytest.param(
+            "channels = width\n    for _ in range(2):\n        self.conv = nn.Conv2d(width, channels, 3)\n"
+            "        channels = channels + 16",
+            "64",
+            id="it sums up",
+        ),
+    ],
+)
+def test_a_multiple_is_no_chance(init, expected):
+    scope = scope_of(f"def __init__(self, width):\n    {init}", {"width": 32})
+    assert found(scope, [64], "filters") == expected

@@ -38,6 +38,10 @@ class InitFacts:
     """What it reads of its parameters: `hidden_size` of `config`."""
     loops: tuple[tuple[str, Code], ...] = ()
     """Names that go over the items of something: `for hidden_dim in hidden_channels`."""
+    numbers: frozenset[int] = frozenset()
+    """Whole numbers that it writes out; defaults of parameters have a name and are none."""
+    running: frozenset[str] = frozenset()
+    """Locals that are computed from what they were before: `channels = channels + growth`."""
 
 
 def joined(own: InitFacts, base: InitFacts) -> InitFacts:
@@ -55,6 +59,8 @@ def joined(own: InitFacts, base: InitFacts) -> InitFacts:
         tuple(dict.fromkeys((*own.tests, *base.tests))),
         own.attributes,
         (*own.loops, *base.loops),
+        own.numbers | base.numbers,
+        own.running | base.running,
     )
 
 
@@ -90,6 +96,8 @@ def substituted(facts: InitFacts, given: Mapping[str, Code | None]) -> InitFacts
         put_all(facts.expressions),
         put_all(facts.tests),
         loops=tuple((name, new) for name, code in facts.loops if (new := put(code)) is not None),
+        numbers=facts.numbers,
+        running=facts.running,
     )
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from transpiler.code import Binary, Code, Conditional, Literal, Name
 from transpiler.outline.init_expressions import FUNCTIONS, expression
 from transpiler.outline.init_facts import CallFact, InitFacts, joined, substituted
+from transpiler.outline.written_numbers import numbers_in
 from transpiler.trees import names_in, transform
 
 
@@ -95,7 +96,21 @@ def _read(function: ast.FunctionDef) -> InitFacts:
         tuple(_tests(function)),
         _attributes_read(function, parameters),
         tuple(_loops(function)),
+        frozenset(number for statement in function.body for number in numbers_in(statement)),
+        frozenset(_running(function)),
     )
+
+
+def _running(function: ast.FunctionDef) -> Iterator[str]:
+    for node in ast.walk(function):
+        match node:
+            case ast.AugAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(value)):
+                    yield name
+            case _:
+                pass
 
 
 def _loops(function: ast.FunctionDef) -> Iterator[tuple[str, Code]]:

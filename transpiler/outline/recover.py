@@ -306,10 +306,14 @@ class Scope:
         for name in liked:
             if self._varies(name) and self.matches(Name(name), wanted):
                 return Name(name)
-        if value < LARGE:
+        if value < LARGE or self._is_told_otherwise(use):
             return None
         areas = self._areas(value) if use.parameter == "shape" and value >= LARGE_AREA else ()
         return self._first((*self._multiples(use, value), *areas), wanted)
+
+    def _is_told_otherwise(self, use: Use) -> bool:
+        """Whether torch gives it what it has summed up so far: a multiple of some setting would be one by chance."""
+        return any(not self.facts.running.isdisjoint(names_in(code)) for code in self._aligned(use))
 
     def _areas(self, value: int) -> Iterator[Code]:
         """`window[0] * window[1]`, and its square: as many weights as a window has places, or pairs of places."""
@@ -333,9 +337,10 @@ class Scope:
         """`3 * dim`, `dim // 2`, `dim // num_heads`: what sizes usually are of one another."""
         mentioned = dict.fromkeys(name for code in self._mentioned(use) for name in names_in(code))
         names = [name for name in self.numbers(range(self.count)) if name in mentioned]
-        for name in names:
-            yield from (Binary("*", Literal(factor), Name(name)) for factor in (2, 3, 4))
-            yield from (Binary("//", Name(name), Literal(factor)) for factor in (2, 4))
+        written = self.facts.numbers | ({4} if 2 in self.facts.numbers else set())  # doubled stage by stage
+        for name in names:  # by a number that torch writes: among many sizes, some are multiples of others by chance
+            yield from (Binary("*", Literal(factor), Name(name)) for factor in (2, 3, 4) if factor in written)
+            yield from (Binary("//", Name(name), Literal(factor)) for factor in (2, 4) if factor in written)
         for one in names:
             for other in names:
                 first, second = self.scopes[0][one], self.scopes[0][other]

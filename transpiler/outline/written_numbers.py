@@ -39,21 +39,22 @@ def numbers_written(source: str) -> frozenset[int]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return frozenset()
-    return frozenset(_numbers(tree))
+    return frozenset(numbers_in(tree))
 
 
-def _numbers(node: ast.AST) -> set[int]:
+def numbers_in(node: ast.AST) -> set[int]:
+    """The whole numbers that a part of a source writes out."""
     match node:
         case ast.Constant(int() as value) if not isinstance(value, bool):
             return {value}
         case ast.Call(ast.Attribute(owner, name), rest) if name in _ABOUT_DIMENSIONS:
-            return {number for child in (owner, *rest) if not _is_constant(child) for number in _numbers(child)}
+            return {number for child in (owner, *rest) if not _is_constant(child) for number in numbers_in(child)}
         case ast.keyword(name) if name in _DIMENSIONS:
             return set()
         case ast.Tuple(items) | ast.List(items) if _is_permutation(items):
             return set()
         case _:
-            return {number for child in ast.iter_child_nodes(node) for number in _numbers(child)}
+            return {number for child in ast.iter_child_nodes(node) for number in numbers_in(child)}
 
 
 def _is_constant(node: ast.expr) -> bool:
