@@ -225,14 +225,10 @@ class SwinTransformer(layers.Layer):
             PatchMerging(4 * embed_dim),
             keras.Sequential([
                 SwinTransformerBlock(
-                    768,
-                    embed_dim // 4,
-                    window_size=[7, 7],
-                    shift_size=[0, 0],
-                    stochastic_depth_prob=0.18181818181818182,
+                    8 * embed_dim, 24, window_size=[7, 7], shift_size=[0, 0], stochastic_depth_prob=0.18181818181818182
                 ),
                 SwinTransformerBlock(
-                    768, embed_dim // 4, window_size=[7, 7], shift_size=[3, 3], stochastic_depth_prob=0.2
+                    8 * embed_dim, 24, window_size=[7, 7], shift_size=[3, 3], stochastic_depth_prob=0.2
                 ),
             ]),
         ])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transpiler.code import Call, Name, Sequence
+from transpiler.code import Call, Code, Index, Literal, Name, Sequence
 from transpiler.lowered import Basic
 from transpiler.outline.class_calls import Signature, call_of_class
 from transpiler.outline.program import Parameter
@@ -65,7 +65,7 @@ def tabulated_text(rows: list[tuple[Basic, ...]]) -> str:
     names = ("width", "depth", "rate")
     keywords = [tuple((name, code_of(value)) for name, value in zip(names, row, strict=True)) for row in rows]
     calls = tuple(call_of_class(Call(Name("Block"), (), given), SIGNATURE) for given in keywords)
-    (only,) = tabulated(calls, {"Block": SIGNATURE})
+    (only,) = tabulated(calls, Literal, {"Block": SIGNATURE})
     return text(Sequence("list", (only,)))
 
 
@@ -84,3 +84,17 @@ def test_numbers_that_grow_evenly_leave_a_table() -> None:
     source = tabulated_text(rows)
     table = "((8, 1), (16, 3), (24, 2), (8, 7))"
     assert source == f"[Block(width, depth=depth, rate=0.1 * i) for i, (width, depth) in enumerate({table})]"
+
+
+def in_place(name: str, place: int) -> Code:
+    return Index(Name(name), (Literal(place),))
+
+
+def test_items_of_a_list_of_torchs_are_counted() -> None:
+    rows = [(in_place("dims", place), Literal(3), code_of(place / 10)) for place in range(3)]
+    names = [parameter.name for parameter in SIGNATURE.parameters]
+    calls = tuple(
+        call_of_class(Call(Name("Block"), (), tuple(zip(names, row, strict=True))), SIGNATURE) for row in rows
+    )
+    (only,) = tabulated(calls, lambda _: Call(Name("len"), (Name("dims"),)), {"Block": SIGNATURE})
+    assert text(only) == "[Block(dims[i], depth=3, rate=0.1 * i) for i in range(len(dims))]"

@@ -123,3 +123,36 @@ def test_layers_of_keras_are_made_over_the_list_that_torch_was_given() -> None:
     )
     assert 'layers.DepthwiseConv2D(kernel_sizes[i], padding="same") for i in range(' in written
     assert port.verify(batches=(1, 3)).max_rel_err < 1e-5
+
+
+class Head(nn.Module):
+    def __init__(self, before: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, dim, 3, padding=1)
+        self.gates = nn.Conv2d(dim, heads, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv(x))
+        return x + self.gates(x).mean(1, keepdim=True)
+
+
+class Pyramid(nn.Module):
+    def __init__(self, dims: list[int], num_heads: list[int]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        for i in range(len(dims)):
+            self.stages.append(Head(3 if i == 0 else dims[i - 1], dims[i], num_heads[i]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+def test_what_torch_takes_from_a_list_in_turn_is_taken_from_it_here() -> None:
+    with recording() as constructors:
+        model = Pyramid([10, 17, 24], [3, 6, 7])
+    randomise(model.eval(), 0)
+    port = transpile(model, (torch.randn(1, 3, 8, 6),), constructors=constructors)
+    assert "[Head(dims[i], num_heads[i]) for i in range(len(dims))]" in port.source
+    assert port.verify(batches=(1, 3)).max_rel_err < 1e-5

@@ -233,7 +233,7 @@ class MemberWriter:
             if isinstance(segment, Comprehension):
                 yield segment
             else:
-                yield from _compressed(tabulated(segment, self.classes), counted)
+                yield from _compressed(tabulated(segment, counted, self.classes), counted)
 
 
 def _with_keyword(call: Call, name: str, value: Code) -> Call:

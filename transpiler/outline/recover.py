@@ -227,10 +227,33 @@ class Scope:
             # `conv_block(in_channels, 64)`: the class came as an argument.
             others = [fact for fact in facts if fact.function in self.order]
             for fact in _in_turn(named or others, use.ordinal):
-                yield from _argument(fact, child.parameters, (child.sources.get(use.parameter, use.parameter),))
+                given = _argument(fact, child.parameters, (child.sources.get(use.parameter, use.parameter),))
+                yield from (each for code in given for each in (code, *self._places(code)))
             return
         for fact in _in_turn([fact for fact in facts if torch_parameters(fact.function)], use.ordinal):
             yield from _argument(fact, torch_parameters(fact.function), SOURCES.get(use.parameter, ()))
+
+    def _places(self, code: Code) -> Iterator[Code]:
+        """What `num_heads[i]` is in turn, where every turn has another number."""
+        match code:
+            case Index(Name(name) as whole, (Name() as place,)) if not self.is_closed(place):
+                lists = [scope.get(name) for scope in self.scopes]
+                found = [value for value in lists if isinstance(value, list | tuple)]
+                if len(found) == len(lists) and all(len(set(map(key_of, value))) == len(value) for value in found):
+                    yield from (Index(whole, (Literal(number),)) for number in range(min(map(len, found))))
+            case _:
+                pass
+
+    def _origins(self, use: Use) -> set[str]:
+        """Names that the arguments which torch gives for it are computed from, through all its locals."""
+        names = {name for code in self._aligned(use) for name in names_in(code)}
+        made_of = {name: names_in(code) for name, code in self.facts.definitions}
+        left = list(names)
+        while left:
+            more = [name for name in made_of.get(left.pop(), ()) if name not in names]
+            names.update(more)
+            left += more
+        return names
 
     def _calls(self, use: Use) -> tuple[CallFact, ...]:
         """What the constructor calls to make a member; anything it calls, for members that it numbers in a loop or
@@ -335,11 +358,11 @@ class Scope:
 
     def _multiples(self, use: Use, value: int) -> Iterator[Code]:
         """`3 * dim`, `dim // 2`, `dim // num_heads`: what sizes usually are of one another."""
-        mentioned = dict.fromkeys(name for code in self._mentioned(use) for name in names_in(code))
+        mentioned = self._origins(use) or {name for code in self._mentioned(use) for name in names_in(code)}
         names = [name for name in self.numbers(range(self.count)) if name in mentioned]
-        written = self.facts.numbers | ({4} if 2 in self.facts.numbers else set())  # doubled stage by stage
+        written = self.facts.numbers | ({4, 8} if 2 in self.facts.numbers else set())  # doubled stage by stage
         for name in names:  # by a number that torch writes: among many sizes, some are multiples of others by chance
-            yield from (Binary("*", Literal(factor), Name(name)) for factor in (2, 3, 4) if factor in written)
+            yield from (Binary("*", Literal(factor), Name(name)) for factor in (2, 3, 4, 8) if factor in written)
             yield from (Binary("//", Name(name), Literal(factor)) for factor in (2, 4) if factor in written)
         for one in names:
             for other in names:

@@ -8,14 +8,15 @@ evenly are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
-from transpiler.code import Call, Code, Comprehension, Conditional, Literal, Name, Sequence
+from transpiler.code import Call, Code, Comprehension, Conditional, Index, Literal, Name
 from transpiler.outline.class_calls import Signature, arguments_by_name, call_of_class
 from transpiler.outline.names import usable
 from transpiler.outline.progressions import by_place
 from transpiler.outline.series import INDEX
+from transpiler.outline.turn_values import table
 from transpiler.trees import is_value, value_of, walk
 
 FEWEST = 3
@@ -25,14 +26,22 @@ MOST_VALUES = 6
 """Values of a table that is read at a glance."""
 
 
-def tabulated(items: tuple[Code, ...], classes: Mapping[str, Signature]) -> tuple[Code, ...]:
-    """The elements of a list; calls of one class in a row that differ in values are one comprehension."""
+def tabulated(
+    items: tuple[Code, ...], counted: Callable[[int], Code], classes: Mapping[str, Signature]
+) -> tuple[Code, ...]:
+    """The elements of a list; calls of one class in a row that differ in values are one comprehension.
+
+    Args:
+        items: the elements.
+        counted: the expression for a number of elements.
+        classes: how generated classes are called.
+    """
     found: list[Code] = []
     for name, run in groupby(items, _class_of):
         group = list(run)
         kinds = sum(1 for _ in groupby(group))  # neighbours that are the same need no table
-        table = _table(group, classes[name]) if name in classes and kinds >= FEWEST else None
-        found += group if table is None else [table]
+        whole = _over_table(group, counted, classes[name]) if name in classes and kinds >= FEWEST else None
+        found += group if whole is None else [whole]
     return tuple(found)
 
 
@@ -40,14 +49,12 @@ def _class_of(code: Code) -> str:
     return code.function.name if isinstance(code, Call) and isinstance(code.function, Name) else ""
 
 
-def _table(items: list[Code], signature: Signature) -> Comprehension | None:
+def _over_table(items: list[Code], numbered: Callable[[int], Code], signature: Signature) -> Comprehension | None:
     calls = [item for item in items if isinstance(item, Call)]
     rows = [row for call in calls if (row := arguments_by_name(call, signature)) is not None]
     if len(rows) < len(calls):
         return None
     differing = [item.name for item in signature.parameters if len({row[item.name] for row in rows}) > 1]
-    if not differing or not all(is_value(row[name]) for row in rows for name in differing):
-        return None
     shared = {name: value for name, value in rows[0].items() if name not in differing}
     taken = {node.name for value in shared.values() for node in walk(value) if isinstance(node, Name)}
 
@@ -57,18 +64,29 @@ def _table(items: list[Code], signature: Signature) -> Comprehension | None:
 
     columns = {name: tuple(row[name] for row in rows) for name in differing}
     index = Name(usable(INDEX.name, {*taken, *differing}))
-    counted: dict[str, Code] = {}
-    if len(rows) * len(differing) > MOST_VALUES:
-        found = {name: by_place(tuple(map(value_of, column)), index) for name, column in columns.items()}
-        counted = {name: formula for name, formula in found.items() if formula is not None}
-        if len(counted) == len(differing):
-            return Comprehension("list", (made(counted),), (index.name,), Call(Name("range"), (Literal(len(rows)),)))
-        counted = {name: formula for name, formula in counted.items() if not isinstance(formula, Conditional)}
-        columns = {name: column for name, column in columns.items() if name not in counted}
+    counted = {name: item for name, column in columns.items() if (item := _item_of(column, index)) is not None}
+    values = {name: column for name, column in columns.items() if name not in counted}
+    if not differing or not all(is_value(value) for column in values.values() for value in column):
+        return None
+    if len(rows) * len(values) > MOST_VALUES or counted:
+        found = {name: by_place(tuple(map(value_of, column)), index) for name, column in values.items()}
+        by_number = counted | {name: formula for name, formula in found.items() if formula is not None}
+        if len(by_number) == len(differing):
+            return Comprehension("list", (made(by_number),), (index.name,), Call(Name("range"), (numbered(len(rows)),)))
+        counted = {name: formula for name, formula in by_number.items() if not isinstance(formula, Conditional)}
+    columns = {name: column for name, column in columns.items() if name not in counted}
     variables = {name: usable(name, taken) for name in columns}
-    values = tuple(row[0] if len(row) == 1 else Sequence("tuple", row) for row in zip(*columns.values(), strict=True))
     call = made(counted | {name: Name(variable) for name, variable in variables.items()})
-    table = Sequence("tuple", values)
+    told = table(list(columns.values()))
     if counted:
-        return Comprehension("list", (call,), (index.name, *variables.values()), Call(Name("enumerate"), (table,)))
-    return Comprehension("list", (call,), tuple(variables.values()), table)
+        return Comprehension("list", (call,), (index.name, *variables.values()), Call(Name("enumerate"), (told,)))
+    return Comprehension("list", (call,), tuple(variables.values()), told)
+
+
+def _item_of(column: tuple[Code, ...], index: Name) -> Code | None:
+    """`dims[i]` for `dims[0]`, `dims[1]`, …; None if the values are no such items in order."""
+    first = column[0]
+    if not isinstance(first, Index) or type(first.base) is not Name:
+        return None
+    items = tuple(Index(first.base, (Literal(place),)) for place in range(len(column)))
+    return Index(first.base, (index,)) if column == items else None
