@@ -33,10 +33,12 @@ def completed(lists: Rows[tuple[Code, ...]]) -> list[tuple[Call, ...]] | None:
     every = [call for items in calls for call in items]
     functions = {call.function for call in every}
     is_one = len(functions) == 1 and all(len(own) == len(items) for own, items in zip(calls, lists, strict=True))
-    if not is_one or not any(len(repeated(items)) >= FEWEST for items in calls):
+    if not is_one:
         return None
-    if type(every[0].function) is not Name:  # layers of Keras's, for which a block is not there to say how many
-        return calls if len(set(map(len, calls))) > 1 else None
+    if type(every[0].function) is not Name:
+        # Layers of Keras's, not blocks of ours: lists of one length read better side by side.
+        is_series = len(set(map(len, calls))) > 1 and any(len(repeated(items)) >= FEWEST for items in calls)
+        return calls if is_series else None
     if any(call.arguments for call in every):
         return None
     names = list(dict.fromkeys(name for call in every for name, _ in call.keywords))

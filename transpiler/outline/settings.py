@@ -21,14 +21,6 @@ from transpiler.outline.series import INDEX
 from transpiler.trees import code_of, is_value, key_of, transform
 
 
-def _integers(values: Basic) -> list[int]:
-    """The elements of a list of whole numbers, none of anything else."""
-    if not isinstance(values, list | tuple):
-        return []
-    found = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    return found if len(found) == len(values) else []
-
-
 class Settings:
     """Finds an expression for every hole and every question.
 
@@ -326,3 +318,11 @@ class Settings:
         if isinstance(code, Unary) and isinstance(code.operand, Name):
             return Unary("not", self._attribute(code.operand.name))
         return self.assign(name, code)
+
+
+def _integers(values: Basic) -> list[int]:
+    """The elements of a list of whole numbers, none of anything else."""
+    if not isinstance(values, list | tuple):
+        return []
+    found = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return found if len(found) == len(values) else []
