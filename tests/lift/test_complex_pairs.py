@@ -124,6 +124,19 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[tuple[int, ...], ...]]] =
         lambda: Calls(lambda x: torch.fft.irfft(torch.fft.rfft(x, dim=1), n=5, dim=1)),
         ((5, 4),),
     ),
+    "repeated for each sample": (
+        lambda: Calls(
+            lambda x: (
+                (
+                    torch.fft.rfft(x)
+                    * torch.polar(torch.ones(1, 3, 1, 1), torch.arange(3.0).view(1, 3, 1, 1)).repeat(
+                        x.shape[0], 1, 4, 1
+                    )
+                ).real
+            )
+        ),
+        ((3, 4, 6),),
+    ),
     "backward of real": (lambda: Calls(lambda x: torch.fft.ifft(x, n=9, dim=1).imag), ((5, 4),)),
 }
 

@@ -38,6 +38,7 @@ LINEAR = frozenset(
         "empty",
         "expand",
         "expand_as",
+        "expand_copy",
         "flatten",
         "flip",
         "gather",

@@ -62,7 +62,7 @@ def unchanged(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], res
 
 
 def repeated(operator: torch._ops.OpOverload, arguments: Mapping[str, Any], result: Value, emit: Emit) -> Value | None:
-    """`repeat` of dimensions of size 1 and fills of dynamic size, as an `expand`, which costs nothing."""
+    """`repeat` of dimensions of size 1 as an `expand` that copies, fills of dynamic size as one that costs nothing."""
     name = str(operator).rsplit(".", 1)[0]
     if name in ("aten.repeat", "aten.tile") and _repeats_units(arguments["self"], result.shape):
         size = sizes_in(result.shape)
