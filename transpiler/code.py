@@ -17,7 +17,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class MergedSize(Literal):
-    """The size of an axis that takes the place of several axes of the tensor that is reshaped."""
+    """The size of an axis that is one or several whole axes of the tensor that is reshaped."""
 
     axes: tuple[int, ...] = ()
 

@@ -206,6 +206,10 @@ class Signature:
     outputs: tuple[ModelOutput, ...]
 
 
+LINE_LENGTH = 120
+"""That of torch, torchvision and timm, beside which the source is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """`style { … }` of the rules file."""
@@ -220,8 +224,8 @@ class Style:
     """A folder with one file for each torch source module, instead of one file."""
     framework: str = "keras"
     """How Keras is imported: "keras" or "tf.keras"."""
-    line_length: int = 120
-    """Characters that a line may have; torch, torchvision and timm, beside which the source is read, have 120."""
+    line_length: int = LINE_LENGTH
+    """Characters that a line may have."""
 
     def name_of(self, cls: TorchClass) -> str:
         """The name of the generated class.

@@ -10,7 +10,7 @@ from transpiler.language.expressions import Scope, evaluate
 from transpiler.language.problems import Problem
 from transpiler.language.style_checks import RENAME
 from transpiler.language.syntax import ModelDeclaration
-from transpiler.lowered import Body, Style, TorchClass
+from transpiler.lowered import LINE_LENGTH, Body, Style, TorchClass
 from transpiler.outline.grouping import children_of
 from transpiler.outline.helper_signatures import helper_files
 
@@ -27,7 +27,7 @@ def style_of(declaration: ModelDeclaration | None) -> Style:
         keep_unused=bool(given.get("keep_unused", False)),
         split=bool(given.get("split", is_folder)),
         framework=str(given.get("framework", "keras")),
-        line_length=int(str(given.get("line_length", 120))),
+        line_length=int(str(given.get("line_length", LINE_LENGTH))),
     )
 
 

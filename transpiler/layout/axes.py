@@ -25,8 +25,7 @@ Origins = tuple[frozenset[int], ...]
 """For each dimension of a view, the dimensions of the viewed tensor out of which it takes atoms."""
 
 
-CHANNELS_LAST_RANKS = (4, 5)
-"""Of tensors that Keras has with channels last and torch with channels behind the batch."""
+_CHANNELS_LAST_RANKS = (4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,3 +309,12 @@ def usual(layout: Layout) -> bool:
     """Whether the dimensions lie as torch has them, or with the second one, the channels, last."""
     lying = [layout.dim_of(axis[0]) for axis in together(layout)]
     return lying == sorted(lying) or lying == [*sorted(dim for dim in lying if dim != 1), 1]
+
+
+def channels_last(rank: int) -> tuple[int, ...] | None:
+    """The order in which Keras has the dimensions of an image or a volume, None for tensors of other ranks.
+
+    >>> channels_last(4)
+    (0, 2, 3, 1)
+    """
+    return (0, *range(2, rank), 1) if rank in _CHANNELS_LAST_RANKS else None

@@ -351,7 +351,7 @@ def _sizes(layout: Layout, axes: Axes) -> tuple[Size, ...]:
 
 
 def _with_merged(shape: CodeSequence, before: Axes, after: Axes) -> CodeSequence:
-    """The shape with the sizes marked that are those of several axes together; what lies last is known by its name."""
+    """The shape with the sizes marked that are those of whole axes, alone or together; the last one has its name."""
     items = list(shape.items)
     for place, (code, axis) in enumerate(zip(items[:-1], after, strict=False)):
         merged = _merged_axes(before, axis)

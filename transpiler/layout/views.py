@@ -17,9 +17,9 @@ from transpiler.errors import InternalError
 from transpiler.keras_functions import RESHAPE, SPLIT, UNSTACK
 from transpiler.language.syntax import Pattern
 from transpiler.layout.axes import (
-    CHANNELS_LAST_RANKS,
     Axes,
     Layout,
+    channels_last,
     expand,
     fuse,
     origins,
@@ -108,11 +108,11 @@ def repeated(body: BodyBuilder, tensor: Tensor, shape: Sequence[Size]) -> Tensor
     wide = expanded(tensor, shape)
     had = tensor.layout.shape
     is_grown = len(had) < len(shape) or had[0] == 1
-    if isinstance(wide, Unpoured) or len(shape) not in CHANNELS_LAST_RANKS or not is_grown:
+    lying = channels_last(len(shape))
+    if isinstance(wide, Unpoured) or lying is None or not is_grown:
         return wide
     if isinstance(shape[0], int) or body.size_in_scope(shape[0]) is None:
         return wide
-    lying = (0, *range(2, len(shape)), 1)
     return body.arrange(wide, wide.layout, tuple(wide.layout.atoms_of(dim) for dim in lying))
 
 

@@ -10,7 +10,7 @@ from transpiler import code as out
 from transpiler.code import Code
 from transpiler.errors import Diagnostic, ModelError
 from transpiler.language.syntax import ModelDeclaration, Pattern
-from transpiler.layout.axes import CHANNELS_LAST_RANKS, Layout, fuse, ordered
+from transpiler.layout.axes import Layout, channels_last, fuse, ordered
 from transpiler.layout.body import Held, Line
 from transpiler.layout.lower import BlockLowering
 from transpiler.layout.program import LaidOut
@@ -95,9 +95,7 @@ def _order(value: Value, pattern: Pattern | None) -> tuple[int, ...]:
                 Diagnostic(f"pattern {pattern.text!r} is not an order of {rank} dimensions", str(pattern.position))
             )
         return tuple(left.index(letter) for letter in right)
-    if rank in CHANNELS_LAST_RANKS:
-        return (0, *range(2, rank), 1)
-    return tuple(range(rank))
+    return channels_last(rank) or tuple(range(rank))
 
 
 def _pattern_text(rank: int, order: Sequence[int], pattern: Pattern | None) -> str:

@@ -338,7 +338,7 @@ def _same(one: float, other: object) -> bool:
 
 
 def _product_of_axes(use: Use) -> Code | None:
-    """The sizes of the axes that become one, as read from what is given a new shape."""
+    """The sizes of the axes that become one, or of the one that stays, as read from what is given a new shape."""
     if use.function != "reshape" or use.operand is None or not use.merged:
         return None
     shape = Call(SHAPE, (use.operand,))

@@ -339,19 +339,19 @@ def _grouped_lists(codes: Rows[Code], group: list[int]) -> list[list[int]]:
     known = [items for items in lists if items is not None]
     if len(known) < len(lists) or _series(known) is not None:
         return [group]
+    by_place = dict(zip(group, known, strict=True))
     alike: dict[frozenset[object], list[int]] = {}
-    for place, items in zip(group, known, strict=True):
+    for place, items in by_place.items():
         alike.setdefault(frozenset(head(item) for item in items), []).append(place)
     each_a_series = all(len(kinds) == 1 for kinds in alike) and any(
-        _series([items for place, items in zip(group, known, strict=True) if place in places])
-        for places in alike.values()
+        _series([by_place[place] for place in places]) for places in alike.values()
     )
     if aligned(known) is not None and not each_a_series:
         return [group]
     if len(alike) > 1:
         return [part for places in alike.values() for part in _grouped_lists(codes, places)]
     parts: dict[object, list[int]] = {}
-    for place, items in zip(group, known, strict=True):
+    for place, items in by_place.items():
         parts.setdefault(tuple(head(item) for item in items), []).append(place)
     return list(parts.values())
 

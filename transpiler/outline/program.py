@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from transpiler.code import Code, Function
-from transpiler.lowered import Basic, Signature
+from transpiler.lowered import LINE_LENGTH, Basic, Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class ClassProgram:
     signature: Signature
     framework: str = "keras"
     """How Keras is imported: "keras" or "tf.keras"."""
-    line_length: int = 120
+    line_length: int = LINE_LENGTH
     """Characters that a line of the source may have."""
 
 
